@@ -1,0 +1,2 @@
+//! `bench-client`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `bench-server`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! What the instrument asks of the kernel: the monotonic clock, a precise timer, CPU clocks and placement of
+//! processes, what the sockets carried, and what this machine is. It knows no order and no transport.

@@ -1,0 +1,250 @@
+//! One file per transport, both ends of the wire in it: `connect(&Settings) → Caller`, `serve(&Settings, service) → Listener`.
+//! Adding a transport is adding one such file and its row in [`Transport`]. Nothing here generates load or measures.
+
+pub mod grpc;
+pub mod queue;
+pub mod rest;
+pub mod stream;
+pub mod tcp;
+
+use bench_proto::format::Answer;
+use bench_proto::{Durability, Format, Kind, Message, Stamp};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+/// The transports under comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// A length prefix and nothing else: the floor.
+    Tcp,
+    /// HTTP with JSON (or protobuf) bodies.
+    Rest,
+    /// gRPC.
+    Grpc,
+    /// RabbitMQ.
+    Queue,
+    /// Kafka.
+    Stream,
+}
+
+/// Which HTTP the rest transport speaks (HTTP/2 by prior knowledge).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HttpVersion {
+    /// HTTP/1.1, one exchange at a time per connection.
+    H1,
+    /// HTTP/2, multiplexed.
+    H2,
+}
+
+/// Everything the two ends of a hop must agree on, matched across transports and printed with every result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `host:port` (tcp, rest, grpc; on the serving side port 0 is allowed), an AMQP URL, or Kafka bootstrap servers.
+    pub target: String,
+    /// Names the exchange, queues and topics of one run: `hopbench.<scope>…`.
+    pub scope: String,
+    /// How bodies are encoded (grpc is protobuf whatever this says).
+    pub format: Format,
+    /// Rest only.
+    pub http: HttpVersion,
+    /// TCP connections (tcp, rest h1: at most so many, opened on demand; rest h2, grpc: channels).
+    pub connections: usize,
+    /// In-flight bound of one caller: the confirm window of queue and stream.
+    pub window: usize,
+    /// Deadline of one call, confirm included.
+    pub deadline: Duration,
+    /// What an accepted order survives.
+    pub durability: Durability,
+    /// Handler concurrency of the broker transports: RabbitMQ's prefetch, and how many records of Kafka are worked on at once.
+    pub prefetch: u16,
+    /// Kafka partitions.
+    pub partitions: i32,
+    /// Kafka linger.
+    pub linger: Duration,
+    /// Largest body that a listener takes, bytes.
+    pub max_body: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            target: String::new(),
+            scope: "orders".into(),
+            format: Format::Protobuf,
+            http: HttpVersion::H1,
+            connections: 1,
+            window: 1_024,
+            deadline: Duration::from_secs(5),
+            durability: Durability::None,
+            prefetch: 100,
+            partitions: 4,
+            linger: Duration::ZERO,
+            max_body: 4 << 20,
+        }
+    }
+}
+
+/// The sending end. Cheap to clone; used from one thread.
+pub trait Caller: Clone + 'static {
+    /// The format in which this caller wants bodies.
+    fn format(&self) -> Format;
+
+    /// Sends one encoded request and waits until the caller may go on: the reply, or the broker's confirm.
+    /// `key` is the order's key (the user id; empty for a blob): it decides Kafka's partition. Keeps the deadline itself.
+    fn call(
+        &self,
+        kind: Kind,
+        key: &str,
+        body: Bytes,
+        stamp: Option<Stamp>,
+    ) -> impl Future<Output = Outcome> + 'static;
+
+    /// What happened on the wire beside the outcomes.
+    fn counters(&self) -> Counters;
+
+    /// Settings in force, read back where they can be, by name.
+    fn in_force(&self) -> BTreeMap<String, String>;
+}
+
+/// What became of one call.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// When the bytes were handed to a connection free to carry them, CLOCK_MONOTONIC ns; none if they never were.
+    pub sent_ns: Option<u64>,
+    /// How it ended.
+    pub result: CallResult,
+    /// Encoded body bytes of the answer (0 where there is none).
+    pub body_in: usize,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub enum CallResult {
+    /// The reply, or the confirm (no answer then).
+    Acknowledged(Option<Answer>),
+    /// The service refused the order.
+    Refused(String),
+    /// An error came back.
+    Failed(Failure),
+    /// The deadline passed: the outcome is unknown.
+    TimedOut,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Whether the service itself answered so (else the connection, the broker or the library did).
+    pub by_service: bool,
+    /// A short stable name, such as `connect`, `closed`, `returned`, `nack`, `status-500`, `Internal`.
+    pub name: String,
+    /// The sentence.
+    pub text: String,
+}
+
+/// Counted beside the outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Connections opened.
+    pub connects: u64,
+    /// Connections opened again after a cut.
+    pub reconnects: u64,
+    /// Calls pending when their connection was cut, or past their deadline: outcome unknown.
+    pub unknown: u64,
+    /// Confirms that came after their deadline.
+    pub late_confirms: u64,
+    /// Times the library's own queue was full and the call waited.
+    pub queue_full: u64,
+}
+
+/// What a listener tells the service about a request beside its message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin {
+    /// The Stamp, if there was one.
+    pub stamp: Option<Stamp>,
+    /// The broker flagged it as redelivered.
+    pub redelivered: bool,
+}
+
+/// What the service answers.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Worked on.
+    Done(Answer),
+    /// Refused by validation: 422, InvalidArgument, dead letter.
+    Refused(String),
+    /// Failed: 500, Internal, dead letter.
+    Failed(String),
+}
+
+/// The one service behind every listener.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// Works on one request.
+    fn handle(
+        &self,
+        message: Message,
+        origin: Origin,
+    ) -> impl Future<Output = Reply> + Send + 'static;
+
+    /// Counts a request that never became a message: `what` is a short stable name such as `rest malformed`.
+    fn rejected(&self, what: &str);
+}
+
+/// A running listener.
+#[derive(Debug)]
+pub struct Listener {
+    /// Where it can be reached: `host:port`, or the broker's address without its password.
+    pub address: String,
+    /// Settings in force, read back where they can be, by name.
+    pub in_force: BTreeMap<String, String>,
+    stop: tokio::sync::watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Listener {
+    /// Assembles a listener from its parts: `task` ends, everything accepted finished, after `stop` turned true.
+    pub fn new(
+        address: String,
+        in_force: BTreeMap<String, String>,
+        stop: tokio::sync::watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
+    ) -> Self {
+        Self {
+            address,
+            in_force,
+            stop,
+            task,
+        }
+    }
+
+    /// Stops accepting, finishes what was accepted, and returns.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
+}
+
+/// Runs a handler to its end even if the caller goes away: what the service accepted, it finishes, on every
+/// transport alike. A handler that is done at once costs no task.
+pub async fn finish<F>(handler: F) -> Option<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let mut handler = Box::pin(handler);
+    let first = std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match handler.as_mut().poll(context) {
+            std::task::Poll::Ready(reply) => Some(reply),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await;
+    match first {
+        Some(reply) => Some(reply),
+        None => tokio::spawn(handler).await.ok(),
+    }
+}
