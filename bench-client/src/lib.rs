@@ -1,1 +1,7 @@
 //! The instrument.
+
+pub mod claims;
+pub mod report;
+pub mod results;
+pub mod stats;
+pub mod validity;

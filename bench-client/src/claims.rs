@@ -1,0 +1,1 @@
+//! Every claim as data.

@@ -1,0 +1,26 @@
+//! The versioned schema of a run: what `run.json` holds, as plain data, and the store that keeps it on disk.
+//! It knows no clock, no transport and no statistics: whoever fills a field owns its meaning.
+
+mod run;
+mod store;
+mod trial;
+
+pub use run::{Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow};
+pub use store::{ResultsError, Store};
+pub use trial::{
+    Arrival, Bytes, Cell, CpuPerOp, Latency, Ledger, Percentile, Phase, SeriesBin, State, Trial,
+    Validity, WireLeg,
+};
+
+/// The schema that this build writes, and the only one it reads.
+pub const SCHEMA: &str = "hopbench/1";
+
+/// The JSON Schema of `run.json`.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Run).to_value()
+}
+
+/// The JSON Schema of one trial alone (`load --json`).
+pub fn trial_json_schema() -> serde_json::Value {
+    schemars::schema_for!(Trial).to_value()
+}

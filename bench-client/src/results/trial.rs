@@ -1,0 +1,390 @@
+//! One trial as it is stored: its cell, its validity and what was recorded. Latencies are nanoseconds, counted from
+//! the *planned* instant unless the field says otherwise; "per op" names its divisor.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How operations arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// A fixed number in flight, each sent when its predecessor ended.
+    #[default]
+    Closed,
+    /// Open loop, equal distances.
+    Constant,
+    /// Open loop, seeded Poisson.
+    Poisson,
+    /// Open loop, any other plan (steps, ramp, spike, trace).
+    Planned,
+}
+
+/// What distinguishes one measured cell from another. Fields that a cell does not have are absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// Names the cell in this run; equal in every block, distinct per arm.
+    pub id: String,
+    /// `tcp`, `rest`, `grpc`, `queue` or `stream`.
+    pub transport: String,
+    /// `json` or `protobuf`.
+    pub format: String,
+    /// The payload class, e.g. `O3`.
+    pub payload: String,
+    /// The durability class: `none`, `memory`, `process`, `power`, `replica`.
+    pub durability: String,
+    /// How operations arrive.
+    pub arrival: Arrival,
+    /// Operations in flight (closed loop only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u32>,
+    /// Offered rate, operations per second (open loop only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<f64>,
+    /// Bound of the operations in flight (open loop only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// `h1` or `h2` (rest only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// Connections or channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
+    /// The service's slowness, in the slowness language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<String>,
+    /// Orders that the service works on at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
+    /// Deadline of one operation, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Which of several arms that differ in nothing (`A1` and `A2` of an A/A pair) or in one factor named here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// Every other factor, by name (prefetch, partitions, linger_ms, tls, …).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub factors: BTreeMap<String, String>,
+}
+
+/// How far a trial can be trusted.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum State {
+    /// Nothing speaks against it.
+    #[default]
+    Valid,
+    /// Printed; ratios are computed with and without it.
+    Suspect,
+    /// Kept and counted, never used.
+    Invalid,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Valid => "VALID",
+            State::Suspect => "SUSPECT",
+            State::Invalid => "INVALID",
+        })
+    }
+}
+
+/// A trial's state with the sentences behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Validity {
+    /// The worst of all reasons.
+    pub state: State,
+    /// One sentence per condition that was met; empty when valid.
+    pub reasons: Vec<String>,
+    /// Every reason came from outside (steal, foreign CPU, page faults, lost kernel records): the block may be re-run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub external: bool,
+}
+
+/// The percentiles that a latency summary names, and its maximum.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Percentile {
+    /// The median.
+    P50,
+    /// 90 %.
+    P90,
+    /// 99 %.
+    P99,
+    /// 99.9 %.
+    P999,
+    /// The largest.
+    Max,
+}
+
+/// One latency distribution, nanoseconds. A percentile is `null` where the samples are too few for it; a percentile named
+/// in `at_least` fell among the censored operations, and its value is then a lower bound ("≥"), not an estimate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Samples in the histogram.
+    pub count: u64,
+    /// Median.
+    pub p50: Option<u64>,
+    /// 90th percentile.
+    pub p90: Option<u64>,
+    /// 99th percentile.
+    pub p99: Option<u64>,
+    /// 99.9th percentile.
+    pub p999: Option<u64>,
+    /// Largest; a lower bound as soon as one operation is censored.
+    pub max: Option<u64>,
+    /// Mean over the samples in the histogram; censored operations are not in it.
+    pub mean: Option<f64>,
+    /// Samples below zero (a clock fault): counted here, never dropped in silence.
+    #[serde(default)]
+    pub negative: u64,
+    /// Operations known only to lie above `bound`: they rank above every sample.
+    #[serde(default)]
+    pub censored: u64,
+    /// The bound of the censored operations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<u64>,
+    /// Which of the figures above are lower bounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_least: Vec<Percentile>,
+    /// The whole histogram: HdrHistogram V2 compressed, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<String>,
+}
+
+/// One leg of the wire, bytes per operation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WireLeg {
+    /// Sent by the leg's first-named end.
+    pub sent: f64,
+    /// Received by the leg's first-named end.
+    pub received: f64,
+    /// TCP/IP headers of both directions, as computed for MSS 1448; not measured.
+    pub headers_computed: Option<f64>,
+}
+
+/// Bytes per completed operation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Bytes {
+    /// Encoded request body, mean.
+    pub body_out: Option<f64>,
+    /// Encoded reply body, mean; null where no body comes back.
+    pub body_in: Option<f64>,
+    /// What the kernel counted, by leg (`client_service`, `client_broker`, `broker_service`); empty where not measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wire: BTreeMap<String, WireLeg>,
+    /// Why `wire` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_missing: Option<String>,
+}
+
+/// CPU time, µs per operation: the client's by accepts, service's and broker's by completions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuPerOp {
+    /// The generator.
+    pub client: Option<f64>,
+    /// The service process; null for a service that is not ours.
+    pub service: Option<f64>,
+    /// All processes of the broker, gross; null without one.
+    pub broker: Option<f64>,
+    /// The broker's, its idle consumption taken off.
+    pub broker_net: Option<f64>,
+}
+
+/// Caller and service balanced, after Jepsen's total-queue. The delivery side is null where the service could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ledger {
+    /// Operations started.
+    pub attempted: u64,
+    /// A reply or confirm came.
+    pub acknowledged: u64,
+    /// Distinct operations that reached the handler.
+    pub delivered: Option<u64>,
+    /// Acknowledged, never delivered.
+    pub lost: Option<u64>,
+    /// Deliveries beyond an operation's first.
+    pub duplicated: Option<u64>,
+    /// Delivered though never acknowledged.
+    pub recovered: Option<u64>,
+    /// Delivered, never attempted.
+    pub unexpected: Option<u64>,
+    /// First deliveries that came after a later one of the same key.
+    pub reordered: Option<u64>,
+    /// Refused by the service.
+    pub refused: u64,
+    /// An error came back.
+    pub failed: u64,
+    /// The deadline passed: outcome unknown.
+    pub timed_out: u64,
+    /// Still open when the drain's grace ended.
+    pub open: u64,
+}
+
+impl From<&bench_proto::ledger::Balance> for Ledger {
+    fn from(b: &bench_proto::ledger::Balance) -> Self {
+        Self {
+            attempted: b.attempted,
+            acknowledged: b.acknowledged,
+            delivered: b.delivered,
+            lost: b.lost,
+            duplicated: b.duplicated,
+            recovered: b.recovered,
+            unexpected: b.unexpected,
+            reordered: b.reordered,
+            refused: b.refused,
+            failed: b.failed,
+            timed_out: b.timed_out,
+            open: b.open,
+        }
+    }
+}
+
+/// One phase of a trial; operations belong to the phase in which they were *planned*.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Phase {
+    /// Names the phase, e.g. `before`, `slow`, `after`.
+    pub name: String,
+    /// Start, seconds from the window's start.
+    pub start_s: f64,
+    /// End.
+    pub end_s: f64,
+    /// Operations planned in it.
+    pub planned: u64,
+    /// Of these: a reply or confirm came.
+    pub acknowledged: u64,
+    /// Of these: refused by the service.
+    #[serde(default)]
+    pub refused: u64,
+    /// Of these: an error came back.
+    #[serde(default)]
+    pub failed: u64,
+    /// Of these: the deadline passed.
+    #[serde(default)]
+    pub timed_out: u64,
+    /// Of these: completed by the service, whenever; null where it could not be read.
+    pub completed: Option<u64>,
+    /// Accept latency.
+    pub accept_ns: Latency,
+    /// Completion latency; null where the service could not be read.
+    pub completion_ns: Option<Latency>,
+    /// Accepted but not completed when the phase ended; null where unknown.
+    pub backlog_at_end: Option<i64>,
+    /// Time from the phase's end until the backlog was gone; null where there was none or it never went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_s: Option<f64>,
+}
+
+/// One bin of the time series.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SeriesBin {
+    /// Start, seconds from the window's start.
+    pub start_s: f64,
+    /// Width, seconds.
+    pub width_s: f64,
+    /// Operations planned in the bin.
+    pub planned: u64,
+    /// Sent in it.
+    pub sent: u64,
+    /// Accepted in it.
+    pub accepted: u64,
+    /// Completed in it, where the service can be polled.
+    pub completed: Option<u64>,
+    /// Refusals, failures and timeouts in it.
+    pub errors: u64,
+    /// In flight at its end.
+    pub in_flight: u64,
+    /// Accepted but not completed at its end.
+    pub backlog: Option<i64>,
+    /// Accept p50 of the operations accepted in it, ns.
+    pub p50_ns: Option<u64>,
+    /// Accept p99 (bins of ≥ 1,000 samples only), ns.
+    pub p99_ns: Option<u64>,
+    /// Largest accept latency, ns.
+    pub max_ns: Option<u64>,
+}
+
+/// One timed run of one cell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Trial {
+    /// The experiment that asked for the cell first.
+    pub experiment: String,
+    /// Other experiments that read the same trial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<String>,
+    /// What was run.
+    pub cell: Cell,
+    /// Which block, from 0.
+    pub block: u32,
+    /// Which attempt at this block, from 0; only the last of a block counts, earlier ones are kept.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Start of the measured window, seconds after the run's start.
+    pub started_at_s: f64,
+    /// Length of the measured window, seconds.
+    pub window_s: f64,
+    /// How far it can be trusted.
+    pub validity: Validity,
+    /// Finding: completions did not keep up with the offered rate, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overloaded: Option<String>,
+    /// Completed operations per second in the window.
+    pub throughput_per_s: f64,
+    /// The generator was the limit: the service can do at least this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub throughput_is_lower_bound: bool,
+    /// Until the caller may go on, from the planned instant.
+    pub accept_ns: Latency,
+    /// Until the handler's end, from the planned instant; null where the service could not be read.
+    pub completion_ns: Option<Latency>,
+    /// Until the caller may go on, from the actual send.
+    pub service_ns: Latency,
+    /// Release − planned.
+    pub lateness_ns: Latency,
+    /// Wait for a free place in flight, apart from lateness.
+    #[serde(default)]
+    pub backpressure_ns: Option<Latency>,
+    /// Bytes per operation.
+    pub bytes: Bytes,
+    /// CPU per operation.
+    pub cpu_us_per_op: CpuPerOp,
+    /// Context switches of client and service per operation.
+    pub ctx_switches_per_op: Option<f64>,
+    /// The deliveries' balance.
+    pub ledger: Ledger,
+    /// Whatever else was counted (reconnects, returned, redelivered, malformed, …).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, u64>,
+    /// Settings in force, read back where they can be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub in_force: BTreeMap<String, String>,
+    /// Phases, where the trial has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
+    /// The time series.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<SeriesBin>,
+}
+
+impl Trial {
+    /// Whether `experiment` asked for this trial, first or also.
+    pub fn belongs_to(&self, experiment: &str) -> bool {
+        self.experiment == experiment || self.shared_with.iter().any(|e| e == experiment)
+    }
+
+    /// CPU of client, service and broker (gross) together, µs per operation; none if one that exists is unknown.
+    pub fn cpu_us_per_op_total(&self) -> Option<f64> {
+        let has_broker = matches!(self.cell.transport.as_str(), "queue" | "stream");
+        let broker = if has_broker {
+            self.cpu_us_per_op.broker?
+        } else {
+            0.0
+        };
+        Some(self.cpu_us_per_op.client? + self.cpu_us_per_op.service? + broker)
+    }
+}
