@@ -1,2 +1,8 @@
 //! What the instrument asks of the kernel: the monotonic clock, a precise timer, CPU clocks and placement of
 //! processes, what the sockets carried, and what this machine is. It knows no order and no transport.
+
+pub mod clock;
+pub mod error;
+pub mod timer;
+
+pub use error::Error;
