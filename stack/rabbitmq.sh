@@ -1,0 +1,73 @@
+# A native RabbitMQ of the checkout's own: node name, cookie, epmd, ports and data folder apart from any other's,
+# on loopback only, none of the machine's configuration read.
+
+rabbitmq_server() {
+  local path
+  for path in /usr/lib/rabbitmq/bin/rabbitmq-server "$(readlink -f "$(command -v rabbitmq-server)" 2>/dev/null)"; do
+    [[ -x $path && -x ${path%/*}/rabbitmq-env || -r ${path%/*}/rabbitmq-env ]] && { echo "$path"; return; }
+  done
+  return 1
+}
+
+rabbitmq_missing() {
+  rabbitmq_server >/dev/null && return 1
+  echo "RabbitMQ is not here: $HOW_TO_GET, or set HOPBENCH_AMQP_URL to a broker that exists"
+}
+
+# Loopback keeps other machines out; the password keeps other users of this one out.
+rabbitmq_password() {
+  local file=$STATE/rabbitmq/password
+  [[ -s $file ]] || (umask 077 && head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$file")
+  cat "$file"
+}
+
+rabbitmq_address() { echo "127.0.0.1:$RABBITMQ_PORT"; }
+rabbitmq_url() { echo "amqp://hopbench:$(rabbitmq_password)@$(rabbitmq_address)/%2f"; }
+rabbitmq_ready() { [[ -n $(amqp_version 127.0.0.1 "$RABBITMQ_PORT") ]]; }
+
+# No busy waiting (an idle broker must not burn what its neighbours are measured on) and no binding of scheduler
+# threads to cores: placement belongs to whoever measures.
+RABBITMQ_VM_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none +stbt u"
+
+rabbitmq_start() {
+  local dir=$STATE/rabbitmq epmd
+  mkdir -p "$dir/home" "$dir/data" "$LOGS"
+  cat >"$dir/rabbitmq.conf" <<END
+listeners.tcp.default = 127.0.0.1:$RABBITMQ_PORT
+default_user = hopbench
+default_pass = $(rabbitmq_password)
+loopback_users = none
+END
+  chmod 600 "$dir/rabbitmq.conf"
+  : >"$dir/none.conf"
+  echo '[].' >"$dir/enabled_plugins"
+  export HOME=$dir/home
+  export ERL_EPMD_PORT=$RABBITMQ_EPMD_PORT ERL_EPMD_ADDRESS=127.0.0.1
+  # Our own epmd, before the node starts one that outlives it.
+  if ! leader "$dir/epmd.pid" >/dev/null; then
+    epmd=$(command -v epmd || ls /usr/lib/erlang/erts-*/bin/epmd)
+    HOPBENCH_BROKER_CPUS='' launch "$dir/epmd.pid" "$LOGS/epmd.log" "$epmd"
+  fi
+  export RABBITMQ_NODENAME=$CHECKOUT@localhost
+  export RABBITMQ_NODE_PORT=$RABBITMQ_PORT RABBITMQ_DIST_PORT
+  export RABBITMQ_MNESIA_BASE=$dir/data RABBITMQ_LOG_BASE=$LOGS RABBITMQ_LOGS=-
+  export RABBITMQ_PID_FILE=$dir/node.pid RABBITMQ_ENABLED_PLUGINS_FILE=$dir/enabled_plugins
+  export RABBITMQ_CONFIG_FILE=$dir/rabbitmq.conf RABBITMQ_CONF_ENV_FILE=$dir/none.conf
+  export RABBITMQ_ADVANCED_CONFIG_FILE=$dir/none.config RABBITMQ_GENERATED_CONFIG_DIR=$dir/generated
+  # The script then becomes the Erlang VM instead of waiting beside it: one process to signal.
+  export RABBITMQ_ALLOW_INPUT=1
+  export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-noinput -kernel inet_dist_use_interface {127,0,0,1} $RABBITMQ_VM_ARGS"
+  [[ -s $LOGS/rabbitmq.log ]] && mv "$LOGS/rabbitmq.log" "$LOGS/rabbitmq.log.1"
+  launch "$dir/pid" "$LOGS/rabbitmq.log" "$(rabbitmq_server)"
+  await rabbitmq 120
+}
+
+rabbitmq_down() {
+  slay "$STATE/rabbitmq/pid"
+  slay "$STATE/rabbitmq/epmd.pid"
+  rm -rf "$STATE/rabbitmq/data"
+}
+
+rabbitmq_facts() {
+  fact HOPBENCH_RABBITMQ_ARGS "$RABBITMQ_VM_ARGS"
+}
