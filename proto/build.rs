@@ -1,5 +1,30 @@
 //! Generates the messages and the gRPC service from `proto/order.proto`, without a `protoc` on the machine.
 
+/// Message-typed fields: an object in JSON and nothing else (serde's derived structs would also take an array).
+const OBJECTS: [&str; 4] = [
+    "hopbench.v1.Item.unit_price",
+    "hopbench.v1.Order.address",
+    "hopbench.v1.Order.shipping_cost",
+    "hopbench.v1.Order.total",
+];
+
+/// A blob leaves out what it does not carry, so that a text blob costs its text and one field name.
+const BLOB: [(&str, &str); 4] = [
+    (
+        "payload",
+        r#"#[serde(skip_serializing_if = "String::is_empty")]"#,
+    ),
+    (
+        "data",
+        r#"#[serde(with = "crate::json::base64", skip_serializing_if = "Vec::is_empty")]"#,
+    ),
+    ("ints", r#"#[serde(skip_serializing_if = "Vec::is_empty")]"#),
+    (
+        "doubles",
+        r#"#[serde(skip_serializing_if = "Vec::is_empty")]"#,
+    ),
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto/order.proto");
     let descriptors = protox::compile(["proto/order.proto"], ["proto"])?;
@@ -8,9 +33,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out.join("order.bin"),
         prost::Message::encode_to_vec(&descriptors),
     )?;
-    tonic_prost_build::configure()
+    let mut config = tonic_prost_build::configure()
         .type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")
         .message_attribute(".", "#[serde(default)]")
-        .compile_fds(descriptors)?;
+        .field_attribute(
+            "hopbench.v1.Order.items",
+            r#"#[serde(deserialize_with = "crate::json::objects")]"#,
+        );
+    for field in OBJECTS {
+        config = config.field_attribute(
+            field,
+            r#"#[serde(deserialize_with = "crate::json::object")]"#,
+        );
+    }
+    for (field, attribute) in BLOB {
+        config = config.field_attribute(format!("hopbench.v1.Blob.{field}"), attribute);
+    }
+    config.compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! The words that instrument, transports and service share: the messages with both codecs, the seeded payload
-//! corpus, the Stamp, the delivery ledger, the slowness language, the durability classes and the control messages.
+//! corpus, the Stamp, the checks of an order, the delivery ledger, the slowness language, the durability classes and
+//! the control messages.
 //! It knows no socket, no clock and no process.
 
 pub mod control;
 pub mod corpus;
 pub mod durability;
 pub mod format;
+mod json;
 pub mod ledger;
 pub mod slowness;
 pub mod stamp;
+pub mod validate;
 
 /// The messages and the gRPC service generated from `proto/order.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
@@ -21,7 +24,9 @@ pub use durability::Durability;
 pub use format::{Format, Kind, Message};
 pub use ledger::{CallerLedger, ServiceLedger};
 pub use order::{Address, Blob, Item, Money, Order, OrderQuery, Receipt, Status, Summary};
+pub use slowness::Slowness;
 pub use stamp::Stamp;
+pub use validate::{Refusal, validate};
 
 /// The compiled descriptor set of the contract, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/order.bin"));
