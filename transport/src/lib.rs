@@ -1,7 +1,10 @@
 //! One file per transport, both ends of the wire in it: `connect(&Settings) → Caller`, `serve(&Settings, service) → Listener`.
 //! Adding a transport is adding one such file and its row in [`Transport`]. Nothing here generates load or measures.
 
+mod broker;
 pub mod grpc;
+pub mod h2;
+mod net;
 pub mod queue;
 pub mod rest;
 pub mod stream;
@@ -12,7 +15,9 @@ use bench_proto::{Durability, Format, Kind, Message, Stamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::Duration;
 
 /// The transports under comparison.
@@ -31,6 +36,43 @@ pub enum Transport {
     Stream,
 }
 
+impl Transport {
+    /// All of them, floor first.
+    pub const ALL: [Self; 5] = [Self::Tcp, Self::Rest, Self::Grpc, Self::Queue, Self::Stream];
+
+    /// Whether a broker stands between the two ends.
+    pub fn needs_broker(self) -> bool {
+        matches!(self, Self::Queue | Self::Stream)
+    }
+
+    /// Its name on command lines and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+            Self::Queue => "queue",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for Transport {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|transport| transport.name() == text).ok_or_else(|| {
+            format!("'{text}' is not a transport; expected tcp, rest, grpc, queue (RabbitMQ) or stream (Kafka)")
+        })
+    }
+}
+
 /// Which HTTP the rest transport speaks (HTTP/2 by prior knowledge).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,6 +81,18 @@ pub enum HttpVersion {
     H1,
     /// HTTP/2, multiplexed.
     H2,
+}
+
+impl std::str::FromStr for HttpVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "h1" | "1.1" => Ok(Self::H1),
+            "h2" | "2" => Ok(Self::H2),
+            _ => Err(format!("'{text}' is not an HTTP version; expected h1 or h2")),
+        }
+    }
 }
 
 /// Everything the two ends of a hop must agree on, matched across transports and printed with every result.
@@ -226,25 +280,62 @@ impl Listener {
         let _ = self.stop.send(true);
         let _ = self.task.await;
     }
+
+    /// Drops the listener where it stands, as a crash would: nothing more is finished or acknowledged.
+    pub async fn abort(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
 }
 
-/// Runs a handler to its end even if the caller goes away: what the service accepted, it finishes, on every
-/// transport alike. A handler that is done at once costs no task.
-pub async fn finish<F>(handler: F) -> Option<F::Output>
+/// A handler that was started: done at once, or running on as a task of its own.
+#[derive(Debug)]
+pub enum Started<T> {
+    /// It was done at its first step and cost no task (none if it panicked).
+    Done(Option<T>),
+    /// It goes on whether or not anybody waits.
+    Running(tokio::task::JoinHandle<T>),
+}
+
+impl<T> Started<T> {
+    /// Waits for the handler's end; none if it panicked.
+    pub async fn end(self) -> Option<T> {
+        match self {
+            Self::Done(reply) => reply,
+            Self::Running(task) => task.await.ok(),
+        }
+    }
+}
+
+/// Starts a handler that will run to its end even if the caller goes away: what the service accepted, it
+/// finishes, on every transport alike. A handler that is done at once costs no task.
+pub async fn start<F>(handler: F) -> Started<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
     let mut handler = Box::pin(handler);
-    let first = std::future::poll_fn(|context| {
-        std::task::Poll::Ready(match handler.as_mut().poll(context) {
-            std::task::Poll::Ready(reply) => Some(reply),
-            std::task::Poll::Pending => None,
+    let first = poll_fn(|context| {
+        // A panic stays inside its own order, exactly as it would in a task.
+        let step = AssertUnwindSafe(|| handler.as_mut().poll(context));
+        Poll::Ready(match catch_unwind(step) {
+            Ok(Poll::Ready(reply)) => Some(Some(reply)),
+            Ok(Poll::Pending) => None,
+            Err(_) => Some(None),
         })
     })
     .await;
     match first {
-        Some(reply) => Some(reply),
-        None => tokio::spawn(handler).await.ok(),
+        Some(reply) => Started::Done(reply),
+        None => Started::Running(tokio::spawn(handler)),
     }
+}
+
+/// [`start`], and wait for the end; none if the handler panicked.
+pub async fn finish<F>(handler: F) -> Option<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    start(handler).await.end().await
 }
