@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A native Kafka of the checkout's own: one KRaft node, broker and controller in one JVM, on loopback, from the
 # jars that Maven fetches for kafka/pom.xml. Settings that Docker shares are in kafka/server.properties.
 
@@ -60,20 +61,23 @@ kafka_start() {
     rm -rf "$dir/data"
     "$java" -Xmx128m -cp "$KAFKA_LIBS/*" kafka.tools.StorageTool format -c "$dir/server.properties" \
       -t "$("$java" -Xmx128m -cp "$KAFKA_LIBS/*" kafka.tools.StorageTool random-uuid 2>/dev/null)" \
-      >"$LOGS/kafka.log" 2>&1 9>&- || { give_up kafka "Kafka's data folder could not be formatted"; return 1; }
+      >"$LOGS/kafka.log" 2>&1 9>&- || {
+        unavailable kafka "Kafka's data folder could not be formatted; the log is $LOGS/kafka.log"
+        return 1
+      }
   fi
   # shellcheck disable=SC2086 # the arguments are words
   launch "$dir/pid" "$LOGS/kafka.log" "$java" $KAFKA_JVM_ARGS -Dorg.slf4j.simpleLogger.showDateTime=true \
     -cp "$KAFKA_LIBS/*" kafka.Kafka "$dir/server.properties"
-  await kafka 120
+  await kafka 120 kafka_ready
 }
 
-kafka_down() {
-  slay "$STATE/kafka/pid"
-  rm -rf "$STATE/kafka/data"
-}
+kafka_down() { :; }
 
 kafka_facts() {
+  fact HOPBENCH_KAFKA_BROKERS "$(kafka_address)"
+  fact HOPBENCH_KAFKA_VERSION "$KAFKA_VERSION"
   fact HOPBENCH_KAFKA_HEAP "$KAFKA_HEAP"
+  fact HOPBENCH_KAFKA_GC G1
   fact HOPBENCH_KAFKA_JVM_ARGS "$KAFKA_JVM_ARGS"
 }

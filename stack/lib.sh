@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What every broker's script shares: where state lives, which ports and processes are ours, and whether a broker
 # answers. Knows no broker's settings. A process is ours only while its pid file's pid *and* start time match.
 
@@ -49,27 +50,18 @@ members() {
   printf '%s\n' $found
 }
 
-# processes BROKER: the native broker's own processes (never epmd); fails if it is not running.
-processes() {
-  local pid
-  pid=$(leader "$STATE/$1/pid") && members "$pid"
-}
-
-paused() {
-  local pid
-  pid=$(leader "$STATE/$1/pid") && stat_of "$pid" && [[ ${STAT[0]} == T ]]
-}
+PIN=()
+[[ -z ${HOPBENCH_BROKER_CPUS:-} ]] || PIN=(taskset -c "$HOPBENCH_BROKER_CPUS")
 
 # launch PIDFILE LOG COMMAND…: in a session of its own, with none of our terminal, pipes and locks.
 launch() {
-  local file=$1 log=$2 pin=()
+  local file=$1 log=$2
   shift 2
-  [[ -n ${HOPBENCH_BROKER_CPUS:-} ]] && pin=(taskset -c "$HOPBENCH_BROKER_CPUS")
-  setsid "${pin[@]}" "$@" </dev/null >>"$log" 2>&1 9>&- &
+  setsid "${PIN[@]}" "$@" </dev/null >>"$log" 2>&1 9>&- &
   record "$file" $!
 }
 
-# The stack's data is thrown away with it, so nothing is gained by an orderly stop; a paused process ends too.
+# slay PIDFILE: at once and all of it. A paused process ends too.
 slay() {
   local pid
   if pid=$(leader "$1"); then
@@ -91,7 +83,7 @@ listening() { # listening PORT: somebody on this machine does
 # Five free neighbours below the ephemeral range, looked for from a place that the checkout's path decides, so that
 # two checkouts that come up in the same second look in different places.
 choose_ports() {
-  local block try port free
+  local block try port offset free
   block=$(($(printf '%s' "$ROOT" | cksum | cut -d' ' -f1) % 2400))
   for ((try = 0; try < 2400; try++)); do
     port=$((20000 + (block + try) % 2400 * 5)) free=1
@@ -108,18 +100,12 @@ KAFKA_CONTROLLER_PORT=$((port + 4))
 END
 }
 
-# Remembered ports are kept while they are ours or free, so a broker comes back where it was.
-settle_ports() {
-  local port taken=0
-  [[ -s $STATE/ports ]] || choose_ports
-  load_ports
-  if ! processes rabbitmq >/dev/null && ! processes kafka >/dev/null && ! leader "$STATE/rabbitmq/epmd.pid" >/dev/null; then
-    for port in "$RABBITMQ_PORT" "$RABBITMQ_DIST_PORT" "$RABBITMQ_EPMD_PORT" "$KAFKA_PORT" "$KAFKA_CONTROLLER_PORT"; do
-      listening "$port" && taken=1
-    done
-    ((taken)) && choose_ports && load_ports
-  fi
-  return 0
+ports_taken() {
+  local port
+  for port in "$RABBITMQ_PORT" "$RABBITMQ_DIST_PORT" "$RABBITMQ_EPMD_PORT" "$KAFKA_PORT" "$KAFKA_CONTROLLER_PORT"; do
+    listening "$port" && return
+  done
+  return 1
 }
 
 # shellcheck source=/dev/null
@@ -127,8 +113,10 @@ load_ports() { [[ -s $STATE/ports ]] && . "$STATE/ports"; }
 
 # --- does it answer? ---
 
+# shellcheck disable=SC2016 # expanded by the inner shell
 tcp_open() { timeout 3 bash -c ': <"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null; }
 
+# shellcheck disable=SC2016
 # amqp_version HOST PORT: shakes hands as an AMQP 0-9-1 client would and prints the version the broker names.
 amqp_version() {
   LC_ALL=C timeout 3 bash -c '
@@ -139,6 +127,7 @@ amqp_version() {
   ' "$1" "$2" 2>/dev/null
 }
 
+# shellcheck disable=SC2016
 # kafka_answers HOST PORT: an ApiVersions request gets its response.
 kafka_answers() {
   [[ $(timeout 3 bash -c '
@@ -146,20 +135,14 @@ kafka_answers() {
     head -c 8 <&3 | od -An -tx1 -j4 | tr -d " \n"' "$1" "$2" 2>/dev/null) == 00000001 ]]
 }
 
-# await BROKER SECONDS: until it is ready, or has died, or the time is over.
+# await BROKER SECONDS READY: until READY holds, or the broker has died, or the time is over.
 await() {
   local deadline=$((SECONDS + $2))
-  until "$1_ready"; do
-    leader "$STATE/$1/pid" >/dev/null || { give_up "$1" "$1 ended while it started"; return 1; }
-    ((SECONDS < deadline)) || { give_up "$1" "$1 was not ready after $2 s"; return 1; }
+  until "$3"; do
+    running "$1" || { unavailable "$1" "$1 ended while it started; its log is $LOGS/$1.log"; return 1; }
+    ((SECONDS < deadline)) || { unavailable "$1" "$1 was not ready after $2 s; its log is $LOGS/$1.log"; return 1; }
     sleep 0.2
   done
-}
-
-give_up() {
-  unavailable "$1" "$2; its log is $LOGS/$1.log"
-  [[ -s $LOGS/$1.log ]] && tail -n 15 "$LOGS/$1.log" >&2
-  slay "$STATE/$1/pid"
 }
 
 # unavailable BROKER SENTENCE: remembered for env, so that whoever skips the broker can say why.

@@ -1,10 +1,11 @@
+# shellcheck shell=bash
 # A native RabbitMQ of the checkout's own: node name, cookie, epmd, ports and data folder apart from any other's,
 # on loopback only, none of the machine's configuration read.
 
 rabbitmq_server() {
   local path
   for path in /usr/lib/rabbitmq/bin/rabbitmq-server "$(readlink -f "$(command -v rabbitmq-server)" 2>/dev/null)"; do
-    [[ -x $path && -x ${path%/*}/rabbitmq-env || -r ${path%/*}/rabbitmq-env ]] && { echo "$path"; return; }
+    [[ -x $path && -r ${path%/*}/rabbitmq-env ]] && { echo "$path"; return; }
   done
   return 1
 }
@@ -46,7 +47,7 @@ END
   # Our own epmd, before the node starts one that outlives it.
   if ! leader "$dir/epmd.pid" >/dev/null; then
     epmd=$(command -v epmd || ls /usr/lib/erlang/erts-*/bin/epmd)
-    HOPBENCH_BROKER_CPUS='' launch "$dir/epmd.pid" "$LOGS/epmd.log" "$epmd"
+    launch "$dir/epmd.pid" "$LOGS/epmd.log" "$epmd"
   fi
   export RABBITMQ_NODENAME=$CHECKOUT@localhost
   export RABBITMQ_NODE_PORT=$RABBITMQ_PORT RABBITMQ_DIST_PORT
@@ -59,15 +60,14 @@ END
   export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-noinput -kernel inet_dist_use_interface {127,0,0,1} $RABBITMQ_VM_ARGS"
   [[ -s $LOGS/rabbitmq.log ]] && mv "$LOGS/rabbitmq.log" "$LOGS/rabbitmq.log.1"
   launch "$dir/pid" "$LOGS/rabbitmq.log" "$(rabbitmq_server)"
-  await rabbitmq 120
+  await rabbitmq 120 rabbitmq_ready
 }
 
-rabbitmq_down() {
-  slay "$STATE/rabbitmq/pid"
-  slay "$STATE/rabbitmq/epmd.pid"
-  rm -rf "$STATE/rabbitmq/data"
-}
+# No broker process, so its CPU is nobody's; it ends with the stack, and a killed broker finds it again.
+rabbitmq_down() { slay "$STATE/rabbitmq/epmd.pid"; }
 
-rabbitmq_facts() {
+rabbitmq_facts() { # rabbitmq_facts STATE: a paused broker cannot say its version
+  fact HOPBENCH_AMQP_URL "$(rabbitmq_url)"
+  [[ $1 != running ]] || fact HOPBENCH_RABBITMQ_VERSION "$(amqp_version 127.0.0.1 "$RABBITMQ_PORT")"
   fact HOPBENCH_RABBITMQ_ARGS "$RABBITMQ_VM_ARGS"
 }
