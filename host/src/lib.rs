@@ -2,7 +2,9 @@
 //! processes, what the sockets carried, and what this machine is. It knows no order and no transport.
 
 pub mod clock;
+pub mod cpu;
 pub mod error;
+pub mod place;
 pub mod timer;
 
 pub use error::Error;
