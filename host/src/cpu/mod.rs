@@ -75,10 +75,16 @@ pub fn with_descendants(roots: &[u32]) -> Result<Vec<u32>, Error> {
 }
 
 pub(crate) fn as_pid(pid: u32) -> Pid {
-    // Process ids end at 2^22. Zero would mean "myself" and a negative one a group, so what can't be a process
-    // becomes an id that no process has.
-    let raw = i32::try_from(pid).ok().filter(|&raw| raw > 0);
-    Pid::from_raw(raw.unwrap_or(i32::MAX))
+    /// The kernel's PID_MAX_LIMIT: ids stay below it.
+    const LIMIT: u32 = 1 << 22;
+    // Zero would mean "myself", and a clock's id has room for 29 bits only: what can't be a process becomes an
+    // id that no process has.
+    let pid = if (1..LIMIT).contains(&pid) {
+        pid
+    } else {
+        LIMIT
+    };
+    Pid::from_raw(pid as i32)
 }
 
 pub(crate) fn open_process(pid: u32) -> Result<Process, Error> {
