@@ -1,0 +1,27 @@
+//! The grpc transport: tonic on both ends, the four kinds of call of the contract. This file owns the names on the
+//! wire; `client` and `server` own the ends.
+//!
+//! A refused order and a wrong Stamp are `InvalidArgument`, a failed order is `Internal`; a message that cannot be
+//! parsed is tonic's own `Internal`, one over the limit its `OutOfRange`. So that nobody confuses the service's word
+//! with the library's, every status of the service itself carries `hopbench-outcome` in its metadata.
+
+mod client;
+mod codec;
+mod server;
+
+pub use client::{GrpcCaller, connect};
+pub use server::serve;
+
+/// Metadata of a status that the service itself decided on: `refused`, `failed` or `stamp`.
+const OUTCOME: &str = "hopbench-outcome";
+
+/// Binary metadata that carries the Stamp.
+const STAMP: &str = "hopbench-stamp-bin";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_metadata_key_is_the_stamps_header_with_the_suffix_of_binary_values() {
+        assert_eq!(super::STAMP, format!("{}-bin", bench_proto::Stamp::HEADER));
+    }
+}

@@ -1,0 +1,242 @@
+//! The serving end: the contract's service, health and reflection behind tonic's server.
+
+use super::{OUTCOME, STAMP};
+use crate::net::{self, Desk};
+use crate::{Listener, Origin, Reply, Service, Settings, h2};
+use bench_proto::format::Answer;
+use bench_proto::order::order_service_server::{OrderService, OrderServiceServer};
+use bench_proto::{
+    Blob, Corpus, DESCRIPTORS, Message, Order, OrderQuery, PayloadClass, Receipt, Stamp, Summary,
+};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use std::pin::pin;
+use tokio::sync::watch;
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status, Streaming};
+use tower::util::MapResponseLayer;
+
+/// Orders of one stream that are worked on side by side; their receipts keep the stream's order.
+const SIDE_BY_SIDE: usize = 64;
+/// Lines of the orders that `Watch` makes up.
+const WATCHED_LINES: u32 = 3;
+
+/// Serves the contract with health and reflection (v1 and v1alpha).
+pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Result<Listener> {
+    let (listener, address) = net::bind("grpc", &settings.target).await?;
+    let (stop, stopping) = watch::channel(false);
+    let max_body = settings.max_body;
+    let mut in_force = net::named([
+        ("tcp.nodelay", "on every accepted connection".into()),
+        ("compression", "off".into()),
+        ("max_body", max_body.to_string()),
+    ]);
+    in_force.extend(h2::in_force());
+
+    let desk = Desk::new(service);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<OrderServiceServer<Orders<S>>>().await;
+    let orders = OrderServiceServer::new(Orders(desk.clone()))
+        .max_decoding_message_size(max_body)
+        .max_encoding_message_size(usize::MAX);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let counting = desk.clone();
+    let router = Server::builder()
+        .max_concurrent_streams(h2::MAX_CONCURRENT_STREAMS)
+        .initial_stream_window_size(h2::STREAM_WINDOW)
+        .initial_connection_window_size(h2::CONNECTION_WINDOW)
+        .http2_adaptive_window(Some(false))
+        .layer(MapResponseLayer::new(
+            move |response: http::Response<tonic::body::Body>| {
+                count_rejected(&counting, response.headers());
+                response
+            },
+        ))
+        .add_service(orders)
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    let task = tokio::spawn(async move {
+        let accepted = stream::unfold(listener, |listener| async {
+            let stream = net::accept(&listener).await;
+            Some((Ok::<_, std::io::Error>(stream), listener))
+        });
+        let mut serving =
+            pin!(router.serve_with_incoming_shutdown(accepted, net::stopped(stopping.clone())));
+        let worked_off = async {
+            net::stopped(stopping).await;
+            desk.idle().await;
+            // Whoever still holds a connection open now has nothing to wait for.
+            tokio::time::sleep(net::CLOSING_GRACE).await;
+        };
+        tokio::select! {
+            ended = &mut serving => if let Err(error) = ended {
+                tracing::error!(%error, "the grpc listener ended");
+            },
+            () = worked_off => {}
+        }
+        desk.idle().await;
+    });
+    Ok(Listener::new(address, in_force, stop, task))
+}
+
+/// Counts what tonic turned away before the service saw it.
+fn count_rejected<S: Service>(desk: &Desk<S>, headers: &http::HeaderMap) {
+    let Some(status) = headers.get(Status::GRPC_STATUS) else {
+        return;
+    };
+    if headers.contains_key(OUTCOME) {
+        return;
+    }
+    match Code::from_bytes(status.as_bytes()) {
+        Code::Ok => {}
+        Code::OutOfRange => desk.rejected("grpc oversized"),
+        Code::Internal => desk.rejected("grpc malformed"),
+        Code::Unimplemented => desk.rejected("grpc path"),
+        _ => desk.rejected("grpc status"),
+    }
+}
+
+/// The contract's service in front of the one desk.
+struct Orders<S>(Desk<S>);
+
+#[tonic::async_trait]
+impl<S: Service> OrderService for Orders<S> {
+    type WatchStream = BoxStream<'static, Result<Receipt, Status>>;
+    type ExchangeStream = BoxStream<'static, Result<Receipt, Status>>;
+
+    async fn place(&self, request: Request<Order>) -> Result<Response<Receipt>, Status> {
+        let origin = origin(&self.0, request.metadata())?;
+        let order = Message::Order(request.into_inner());
+        receipt(self.0.finish(order, origin).await).map(Response::new)
+    }
+
+    async fn echo(&self, request: Request<Blob>) -> Result<Response<Blob>, Status> {
+        let origin = origin(&self.0, request.metadata())?;
+        let blob = Message::Blob(request.into_inner());
+        match answer(self.0.finish(blob, origin).await)? {
+            Answer::Blob(blob) => Ok(Response::new(blob)),
+            Answer::Receipt(_) => Err(misanswered()),
+        }
+    }
+
+    /// Orders of a stream carry no Stamp of their own: metadata belongs to the whole stream.
+    async fn place_many(
+        &self,
+        request: Request<Streaming<Order>>,
+    ) -> Result<Response<Summary>, Status> {
+        let mut summary = Summary::default();
+        let mut replies = pin!(place_all(self.0.clone(), request.into_inner()));
+        while let Some(reply) = replies.next().await {
+            match reply? {
+                Reply::Refused(_) => summary.refused += 1,
+                done => {
+                    summary.accepted += 1;
+                    summary.total_cents += receipt(done)?.total_cents;
+                }
+            }
+        }
+        Ok(Response::new(summary))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<OrderQuery>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let OrderQuery { count, seed } = request.into_inner();
+        let mut corpus = Corpus::new(PayloadClass::Order(WATCHED_LINES), seed);
+        let desk = self.0.clone();
+        let receipts = stream::iter(0..u64::from(count))
+            .map(move |sequence| {
+                let order = corpus.message(seed, 0, sequence).clone();
+                let desk = desk.clone();
+                async move { receipt(desk.finish(order, Origin::default()).await) }
+            })
+            .buffered(SIDE_BY_SIDE);
+        Ok(Response::new(receipts.boxed()))
+    }
+
+    /// A refused order ends the stream with its refusal: a receipt has no place for one.
+    async fn exchange(
+        &self,
+        request: Request<Streaming<Order>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let replies = place_all(self.0.clone(), request.into_inner());
+        let receipts = replies.map(|reply| receipt(reply?));
+        Ok(Response::new(receipts.boxed()))
+    }
+}
+
+/// Works on the orders of a stream, some side by side, replies in the stream's order.
+fn place_all<S: Service>(
+    desk: Desk<S>,
+    orders: Streaming<Order>,
+) -> impl futures_util::Stream<Item = Result<Reply, Status>> + Send {
+    orders
+        .map(move |order| {
+            let desk = desk.clone();
+            async move {
+                match order {
+                    Ok(order) => Ok(desk.finish(Message::Order(order), Origin::default()).await),
+                    Err(status) => {
+                        desk.rejected(match status.code() {
+                            Code::OutOfRange => "grpc oversized",
+                            Code::Internal => "grpc malformed",
+                            _ => "grpc truncated",
+                        });
+                        Err(decided(status.code(), status.message(), "rejected"))
+                    }
+                }
+            }
+        })
+        .buffered(SIDE_BY_SIDE)
+}
+
+fn origin<S: Service>(desk: &Desk<S>, metadata: &MetadataMap) -> Result<Origin, Status> {
+    let Some(value) = metadata.get_bin(STAMP) else {
+        return Ok(Origin::default());
+    };
+    let bytes = value.to_bytes().map_err(|error| error.to_string());
+    let stamp = bytes.and_then(|bytes| Stamp::from_bytes(&bytes).map_err(|e| e.to_string()));
+    match stamp {
+        Ok(stamp) => Ok(Origin {
+            stamp: Some(stamp),
+            redelivered: false,
+        }),
+        Err(text) => {
+            desk.rejected("grpc stamp");
+            Err(decided(Code::InvalidArgument, &text, "stamp"))
+        }
+    }
+}
+
+fn answer(reply: Reply) -> Result<Answer, Status> {
+    match reply {
+        Reply::Done(answer) => Ok(answer),
+        Reply::Refused(text) => Err(decided(Code::InvalidArgument, &text, "refused")),
+        Reply::Failed(text) => Err(decided(Code::Internal, &text, "failed")),
+    }
+}
+
+fn receipt(reply: Reply) -> Result<Receipt, Status> {
+    match answer(reply)? {
+        Answer::Receipt(receipt) => Ok(receipt),
+        Answer::Blob(_) => Err(misanswered()),
+    }
+}
+
+fn misanswered() -> Status {
+    let text = "expected a receipt for an order and a blob for a blob, got the other";
+    decided(Code::Internal, text, "failed")
+}
+
+/// A status that this service decided on, marked as such.
+fn decided(code: Code, text: &str, outcome: &'static str) -> Status {
+    let mut metadata = MetadataMap::new();
+    metadata.insert(OUTCOME, MetadataValue::from_static(outcome));
+    Status::with_metadata(code, text, metadata)
+}

@@ -1,0 +1,272 @@
+//! The calling end: hyper's own connections, one request at a time on HTTP/1.1, many on HTTP/2. No hidden pool, no
+//! retry: a request that may have been sent is never sent again.
+
+mod lines;
+mod streams;
+
+use super::{Problem, path};
+use crate::net::{self, Meter};
+use crate::{CallResult, Caller, Counters, Failure, HttpVersion, Outcome, Settings};
+use bench_host::clock::now_ns;
+use bench_proto::{Format, Kind, Stamp};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+const STAMP: HeaderName = HeaderName::from_static(Stamp::HEADER);
+
+/// The sending end of the rest transport.
+#[derive(Clone, Debug)]
+pub struct RestCaller(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    format: Format,
+    deadline: Duration,
+    connections: usize,
+    requests: Requests,
+    dialer: Rc<Dialer>,
+    wires: Wires,
+}
+
+#[derive(Debug)]
+enum Wires {
+    H1(lines::Lines),
+    H2(streams::Streams),
+}
+
+/// Opens the connections. Runs on a `LocalSet`.
+pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
+    let dialer = Rc::new(Dialer {
+        target: settings.target.clone(),
+        nodelay: Cell::new(false),
+        meter: Meter::default(),
+    });
+    let connections = settings.connections.max(1);
+    let opening = async {
+        Ok(match settings.http {
+            HttpVersion::H1 => Wires::H1(lines::Lines::open(dialer.clone(), connections).await?),
+            HttpVersion::H2 => {
+                Wires::H2(streams::Streams::open(dialer.clone(), connections).await?)
+            }
+        })
+    };
+    let wires = net::within(settings.deadline, "rest", &settings.target, opening).await?;
+    Ok(RestCaller(Rc::new(Inner {
+        format: settings.format,
+        deadline: settings.deadline,
+        connections,
+        requests: Requests::new(settings)?,
+        dialer,
+        wires,
+    })))
+}
+
+impl Caller for RestCaller {
+    fn format(&self) -> Format {
+        self.0.format
+    }
+
+    fn call(
+        &self,
+        kind: Kind,
+        _key: &str,
+        body: Bytes,
+        stamp: Option<Stamp>,
+    ) -> impl Future<Output = Outcome> + 'static {
+        let inner = self.0.clone();
+        async move {
+            let request = inner.requests.request(kind, body, stamp.as_ref());
+            let sent_ns = Cell::new(None);
+            let exchange = async {
+                match &inner.wires {
+                    Wires::H1(lines) => lines.exchange(request, &sent_ns).await,
+                    Wires::H2(streams) => streams.exchange(request, &sent_ns).await,
+                }
+            };
+            let ended = tokio::time::timeout(inner.deadline, exchange).await;
+            let (result, body_in) = match ended {
+                Ok(Ok((status, body))) => (inner.result(kind, status, &body), body.len()),
+                Ok(Err(failure)) => {
+                    if sent_ns.get().is_some() {
+                        inner.dialer.meter.unknown(1);
+                    }
+                    (CallResult::Failed(failure), 0)
+                }
+                Err(_) => {
+                    inner.dialer.meter.unknown(1);
+                    (CallResult::TimedOut, 0)
+                }
+            };
+            Outcome {
+                sent_ns: sent_ns.get(),
+                result,
+                body_in,
+            }
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        self.0.dialer.meter.counters()
+    }
+
+    fn in_force(&self) -> BTreeMap<String, String> {
+        let version = match self.0.wires {
+            Wires::H1(_) => "HTTP/1.1",
+            Wires::H2(_) => "HTTP/2",
+        };
+        let mut settings = net::named([
+            ("http", version.into()),
+            ("tcp.nodelay", self.0.dialer.nodelay.get().to_string()),
+            ("connections", self.0.connections.to_string()),
+            ("deadline", format!("{:?}", self.0.deadline)),
+            ("compression", "off".into()),
+        ]);
+        if matches!(self.0.wires, Wires::H2(_)) {
+            settings.extend(crate::h2::in_force());
+        }
+        settings
+    }
+}
+
+impl Inner {
+    fn result(&self, kind: Kind, status: StatusCode, body: &[u8]) -> CallResult {
+        if status == StatusCode::OK {
+            return match self.format.decode_answer(kind, body) {
+                Ok(answer) => CallResult::Acknowledged(Some(answer)),
+                Err(error) => net::failed_here("answer", error.to_string()),
+            };
+        }
+        let text = match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) => problem.error,
+            Err(_) => String::from_utf8_lossy(body).into_owned(),
+        };
+        match status {
+            StatusCode::UNPROCESSABLE_ENTITY => CallResult::Refused(text),
+            other => net::failed_there(format!("status-{}", other.as_u16()), text),
+        }
+    }
+}
+
+/// What a call gets back: the whole answer, or why there is none.
+type Exchanged = Result<(StatusCode, Bytes), Failure>;
+
+/// Requests with everything that does not change from call to call made once.
+#[derive(Debug)]
+struct Requests {
+    uris: [Uri; 2],
+    unstamped: HeaderMap,
+    /// With a placeholder where the Stamp goes, so that a clone has room for it.
+    stamped: HeaderMap,
+}
+
+impl Requests {
+    fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let uri = |kind| match settings.http {
+            // HTTP/1.1 sends the path alone and the authority in Host, HTTP/2 sends both from the URI.
+            HttpVersion::H1 => Ok(Uri::from_static(path(kind))),
+            HttpVersion::H2 => format!("http://{}{}", settings.target, path(kind)).parse(),
+        };
+        let uris = [uri(Kind::Order)?, uri(Kind::Blob)?];
+        let mut unstamped = HeaderMap::new();
+        if settings.http == HttpVersion::H1 {
+            unstamped.insert(HOST, settings.target.parse()?);
+        }
+        let content_type = HeaderValue::from_static(settings.format.content_type());
+        unstamped.insert(CONTENT_TYPE, content_type);
+        let mut stamped = unstamped.clone();
+        stamped.insert(STAMP, HeaderValue::from_static("placeholder"));
+        Ok(Self {
+            uris,
+            unstamped,
+            stamped,
+        })
+    }
+
+    fn request(&self, kind: Kind, body: Bytes, stamp: Option<&Stamp>) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uris[kind as usize].clone();
+        *request.headers_mut() = match stamp {
+            None => self.unstamped.clone(),
+            Some(stamp) => {
+                let mut headers = self.stamped.clone();
+                headers.insert(STAMP, stamp_value(stamp));
+                headers
+            }
+        };
+        request
+    }
+}
+
+fn stamp_value(stamp: &Stamp) -> HeaderValue {
+    let text = stamp.to_text();
+    let mut value = HeaderValue::from_bytes(&text).expect("base64url is a header value");
+    // HPACK then never indexes it: it differs in every request.
+    value.set_sensitive(true);
+    value
+}
+
+/// Opens connections and counts them.
+#[derive(Debug)]
+struct Dialer {
+    target: String,
+    nodelay: Cell<bool>,
+    meter: Meter,
+}
+
+impl Dialer {
+    async fn dial(&self) -> Result<tokio::net::TcpStream, Failure> {
+        let stream = net::dial(&self.target).await;
+        let stream = stream.map_err(|error| net::no_connection("rest", &self.target, &error))?;
+        self.nodelay.set(stream.nodelay().unwrap_or(false));
+        self.meter.opened();
+        Ok(stream)
+    }
+}
+
+/// The failure of a request whose connection broke.
+fn closed(error: &hyper::Error) -> Failure {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    Failure {
+        by_service: false,
+        name: "closed".into(),
+        text: format!(
+            "the connection was cut before the answer: {error}{}",
+            cause.unwrap_or_default()
+        ),
+    }
+}
+
+/// Puts an answer's body together; most come in one piece, which is then not copied.
+#[derive(Default)]
+struct Gather {
+    first: Option<Bytes>,
+    more: BytesMut,
+}
+
+impl Gather {
+    fn add(&mut self, piece: Bytes) {
+        match self.first.take() {
+            None if self.more.is_empty() => self.first = Some(piece),
+            None => self.more.extend_from_slice(&piece),
+            Some(first) => {
+                self.more.extend_from_slice(&first);
+                self.more.extend_from_slice(&piece);
+            }
+        }
+    }
+
+    fn whole(self) -> Bytes {
+        self.first.unwrap_or_else(|| self.more.freeze())
+    }
+}
+
+fn now() -> Option<u64> {
+    Some(now_ns())
+}

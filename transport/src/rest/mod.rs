@@ -1,0 +1,28 @@
+//! The rest transport: HTTP/1.1 and HTTP/2 (prior knowledge), bodies as JSON or protobuf by content type, answers
+//! in the format of their request. This file owns the words of the interface; `client` and `server` own the ends.
+//!
+//! `POST /v1/orders`, `POST /v1/echo`, `GET /v1/catalog`, `GET /healthz`. A refused order is 422, a failed one 500,
+//! both with `{"error": "…"}`; what never became an order is 400, 404, 405, 408, 413 or 415 with the same body.
+
+mod client;
+mod server;
+
+pub use client::{RestCaller, connect};
+pub use server::serve;
+
+use bench_proto::Kind;
+use serde::{Deserialize, Serialize};
+
+/// The path of a kind of request.
+const fn path(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Order => "/v1/orders",
+        Kind::Blob => "/v1/echo",
+    }
+}
+
+/// The body of every answer that is not a success.
+#[derive(Debug, Serialize, Deserialize)]
+struct Problem {
+    error: String,
+}

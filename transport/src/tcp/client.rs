@@ -1,0 +1,350 @@
+//! The calling end: every connection has one driver task that writes what has gathered and completes the calls in
+//! the order of their answers. Single-threaded: no lock, one allocation per call.
+
+use super::{Status, frame_len, put_request, take_answer};
+use crate::net::{self, Lane, Link, Meter};
+use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
+use bench_host::clock::now_ns;
+use bench_proto::{Format, Kind, Stamp};
+use bytes::{Buf, Bytes, BytesMut};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::Notify;
+
+/// Bytes that may gather before calls wait for the socket (a wait that comes before their `sent_ns`).
+const GATHERED: usize = 1 << 20;
+/// Room that each read has at least.
+const READ_ROOM: usize = 16 << 10;
+/// An answer is no longer than the largest body, or than a sentence of so many bytes.
+const LONGEST_SENTENCE: usize = 64 << 10;
+
+/// The sending end of the tcp transport.
+#[derive(Clone, Debug)]
+pub struct TcpCaller(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    target: String,
+    format: Format,
+    deadline: Duration,
+    answer_limit: usize,
+    nodelay: Cell<bool>,
+    lanes: Vec<Lane<Rc<Wire>>>,
+    next: Cell<usize>,
+    meter: Rc<Meter>,
+}
+
+/// Opens the connections. Runs on a `LocalSet`.
+pub async fn connect(settings: &Settings) -> anyhow::Result<TcpCaller> {
+    let inner = Rc::new(Inner {
+        target: settings.target.clone(),
+        format: settings.format,
+        deadline: settings.deadline,
+        answer_limit: settings.max_body + LONGEST_SENTENCE,
+        nodelay: Cell::new(false),
+        lanes: (0..settings.connections.max(1))
+            .map(|_| Lane::new())
+            .collect(),
+        next: Cell::new(0),
+        meter: Rc::default(),
+    });
+    for lane in &inner.lanes {
+        let opening = inner.wire(lane);
+        net::within(settings.deadline, "tcp", &settings.target, opening).await?;
+    }
+    Ok(TcpCaller(inner))
+}
+
+impl Caller for TcpCaller {
+    fn format(&self) -> Format {
+        self.0.format
+    }
+
+    fn call(
+        &self,
+        kind: Kind,
+        _key: &str,
+        body: Bytes,
+        stamp: Option<Stamp>,
+    ) -> impl Future<Output = Outcome> + 'static {
+        let inner = self.0.clone();
+        async move {
+            let slot = Rc::new(Slot::new(kind, inner.format));
+            let exchange = async {
+                let lane = &inner.lanes[inner.turn()];
+                let wire = match inner.wire(lane).await {
+                    Ok(wire) => wire,
+                    Err(failure) => return (CallResult::Failed(failure), 0),
+                };
+                wire.room(frame_len(body.len(), stamp.is_some())).await;
+                wire.push(&slot, stamp.as_ref(), &body);
+                poll_fn(|context| slot.poll(context.waker())).await
+            };
+            let (result, body_in) = match tokio::time::timeout(inner.deadline, exchange).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    // Its place in the order of answers stays; the answer will be dropped.
+                    slot.abandoned.set(true);
+                    inner.meter.unknown(1);
+                    (CallResult::TimedOut, 0)
+                }
+            };
+            Outcome {
+                sent_ns: slot.sent_ns.get(),
+                result,
+                body_in,
+            }
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        self.0.meter.counters()
+    }
+
+    fn in_force(&self) -> BTreeMap<String, String> {
+        net::named([
+            ("tcp.nodelay", self.0.nodelay.get().to_string()),
+            ("connections", self.0.lanes.len().to_string()),
+            ("deadline", format!("{:?}", self.0.deadline)),
+            ("compression", "off".into()),
+        ])
+    }
+}
+
+impl Inner {
+    /// The lane whose turn it is.
+    fn turn(&self) -> usize {
+        let turn = self.next.get();
+        self.next.set((turn + 1) % self.lanes.len());
+        turn
+    }
+
+    async fn wire(&self, lane: &Lane<Rc<Wire>>) -> Result<Rc<Wire>, Failure> {
+        if let Some(wire) = lane.link() {
+            return Ok(wire);
+        }
+        let dial = async || {
+            let stream = net::dial(&self.target).await;
+            let stream = stream.map_err(|error| net::no_connection("tcp", &self.target, &error))?;
+            self.nodelay.set(stream.nodelay().unwrap_or(false));
+            self.meter.opened();
+            let wire = Rc::new(Wire::default());
+            let driver = drive(stream, wire.clone(), self.meter.clone(), self.answer_limit);
+            tokio::task::spawn_local(driver);
+            Ok(wire)
+        };
+        lane.open(dial).await
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for wire in self.lanes.iter().filter_map(Lane::link) {
+            wire.close("the caller was dropped");
+        }
+    }
+}
+
+/// One call's place in the order of answers.
+#[derive(Debug)]
+struct Slot {
+    kind: Kind,
+    format: Format,
+    abandoned: Cell<bool>,
+    sent_ns: Cell<Option<u64>>,
+    ended: RefCell<Option<(CallResult, usize)>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Slot {
+    fn new(kind: Kind, format: Format) -> Self {
+        Self {
+            kind,
+            format,
+            abandoned: Cell::new(false),
+            sent_ns: Cell::new(None),
+            ended: RefCell::new(None),
+            waker: RefCell::new(None),
+        }
+    }
+
+    fn poll(&self, waker: &Waker) -> Poll<(CallResult, usize)> {
+        if let Some(ended) = self.ended.take() {
+            return Poll::Ready(ended);
+        }
+        self.waker.replace(Some(waker.clone()));
+        Poll::Pending
+    }
+
+    fn end(&self, result: CallResult, body_in: usize) {
+        self.ended.replace(Some((result, body_in)));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn answer(&self, status: Status, body: &[u8]) {
+        if self.abandoned.get() {
+            return;
+        }
+        let text = || String::from_utf8_lossy(body).into_owned();
+        let result = match status {
+            Status::Answer => match self.format.decode_answer(self.kind, body) {
+                Ok(answer) => CallResult::Acknowledged(Some(answer)),
+                Err(error) => net::failed_here("answer", error.to_string()),
+            },
+            Status::Refused => CallResult::Refused(text()),
+            Status::Failed => net::failed_there("failed", text()),
+            Status::Rejected => net::failed_there("rejected", text()),
+        };
+        self.end(result, body.len());
+    }
+}
+
+/// What the calls and the driver of one connection share.
+#[derive(Debug, Default)]
+struct Wire {
+    /// Frames that the driver has not taken yet.
+    out: RefCell<BytesMut>,
+    /// Calls without an answer, in the order of their frames.
+    pending: RefCell<VecDeque<Rc<Slot>>>,
+    /// How many of the last in `pending` have their frame in `out`.
+    unsent: Cell<usize>,
+    closed: RefCell<Option<String>>,
+    driver: RefCell<Option<Waker>>,
+    roomier: Notify,
+}
+
+impl Link for Rc<Wire> {
+    fn is_open(&self) -> bool {
+        self.closed.borrow().is_none()
+    }
+}
+
+impl Wire {
+    /// Waits until a frame of so many bytes may be added.
+    async fn room(&self, bytes: usize) {
+        loop {
+            let gathered = self.out.borrow().len();
+            if gathered == 0 || gathered + bytes <= GATHERED || self.closed.borrow().is_some() {
+                return;
+            }
+            self.roomier.notified().await;
+        }
+    }
+
+    fn push(&self, slot: &Rc<Slot>, stamp: Option<&Stamp>, body: &[u8]) {
+        if let Some(why) = &*self.closed.borrow() {
+            return slot.end(net::failed_here("closed", why.clone()), 0);
+        }
+        put_request(
+            &mut self.out.borrow_mut(),
+            slot.kind,
+            slot.format,
+            stamp,
+            body,
+        );
+        self.pending.borrow_mut().push_back(slot.clone());
+        self.unsent.set(self.unsent.get() + 1);
+        self.wake_driver();
+    }
+
+    fn wake_driver(&self) {
+        if let Some(waker) = self.driver.take() {
+            waker.wake();
+        }
+    }
+
+    /// Takes new calls no more, and ends those that wait.
+    fn close(&self, why: &str) {
+        if self.closed.borrow().is_some() {
+            return;
+        }
+        self.closed.replace(Some(why.to_string()));
+        for slot in self.pending.take() {
+            slot.end(net::failed_here("closed", why), 0);
+        }
+        self.roomier.notify_waiters();
+        self.wake_driver();
+    }
+
+    /// The frames that have gathered, swapped for an empty buffer; their calls count as sent from now on.
+    async fn gathered(&self, spare: &mut BytesMut) {
+        poll_fn(|context| {
+            if !self.out.borrow().is_empty() || self.closed.borrow().is_some() {
+                return Poll::Ready(());
+            }
+            self.driver.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+        std::mem::swap(spare, &mut self.out.borrow_mut());
+        let now = Some(now_ns());
+        let pending = self.pending.borrow();
+        for slot in pending.iter().rev().take(self.unsent.take()) {
+            slot.sent_ns.set(now);
+        }
+        self.roomier.notify_waiters();
+    }
+}
+
+/// Carries one connection until it is cut from either side.
+async fn drive(mut stream: TcpStream, wire: Rc<Wire>, meter: Rc<Meter>, answer_limit: usize) {
+    let (read, write) = stream.split();
+    let why = tokio::select! {
+        why = read_answers(read, &wire, answer_limit) => why,
+        why = write_requests(write, &wire) => why,
+    };
+    meter.lost();
+    let pending = wire.pending.take();
+    let sent = pending.iter().take(pending.len() - wire.unsent.take());
+    meter.unknown(sent.filter(|slot| !slot.abandoned.get()).count() as u64);
+    wire.pending.replace(pending);
+    wire.close(&why);
+}
+
+async fn write_requests(mut write: WriteHalf<'_>, wire: &Wire) -> String {
+    let mut taken = BytesMut::new();
+    while wire.closed.borrow().is_none() {
+        wire.gathered(&mut taken).await;
+        if let Err(error) = write.write_all(&taken).await {
+            return format!("the connection was cut while writing: {error}");
+        }
+        taken.clear();
+    }
+    "the caller closed the connection".into()
+}
+
+async fn read_answers(mut read: ReadHalf<'_>, wire: &Wire, answer_limit: usize) -> String {
+    let mut input = BytesMut::new();
+    loop {
+        input.reserve(READ_ROOM);
+        match read.read_buf(&mut input).await {
+            Ok(0) => return "the service closed the connection".into(),
+            Ok(_) => {}
+            Err(error) => return format!("the connection was cut while reading: {error}"),
+        }
+        let mut taken = 0;
+        loop {
+            let (status, body, used) = match take_answer(&input[taken..], answer_limit) {
+                Ok(Some(answer)) => answer,
+                Ok(None) => break,
+                Err(broken) => return broken.text,
+            };
+            let slot = wire.pending.borrow_mut().pop_front();
+            match slot {
+                Some(slot) => slot.answer(status, body),
+                None => return "expected no answer, for no call waits; got one".into(),
+            }
+            taken += used;
+        }
+        input.advance(taken);
+    }
+}
