@@ -215,6 +215,43 @@ pub struct Counters {
     pub queue_full: u64,
 }
 
+impl Counters {
+    /// Each counter with its name.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Self { connects, reconnects, unknown, late_confirms, queue_full } = *self;
+        [
+            ("connects", connects),
+            ("reconnects", reconnects),
+            ("unknown", unknown),
+            ("late_confirms", late_confirms),
+            ("queue_full", queue_full),
+        ]
+        .into_iter()
+    }
+
+    /// Both together, as of two callers.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            connects: self.connects + other.connects,
+            reconnects: self.reconnects + other.reconnects,
+            unknown: self.unknown + other.unknown,
+            late_confirms: self.late_confirms + other.late_confirms,
+            queue_full: self.queue_full + other.queue_full,
+        }
+    }
+
+    /// What came since an earlier reading of the same caller.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            connects: self.connects - earlier.connects,
+            reconnects: self.reconnects - earlier.reconnects,
+            unknown: self.unknown - earlier.unknown,
+            late_confirms: self.late_confirms - earlier.late_confirms,
+            queue_full: self.queue_full - earlier.queue_full,
+        }
+    }
+}
+
 /// What a listener tells the service about a request beside its message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
