@@ -40,8 +40,6 @@ default_pass = $(rabbitmq_password)
 loopback_users = none
 END
   chmod 600 "$dir/rabbitmq.conf"
-  : >"$dir/none.conf"
-  echo '[].' >"$dir/enabled_plugins"
   export HOME=$dir/home
   export ERL_EPMD_PORT=$RABBITMQ_EPMD_PORT ERL_EPMD_ADDRESS=127.0.0.1
   # Our own epmd, before the node starts one that outlives it.
@@ -52,8 +50,8 @@ END
   export RABBITMQ_NODENAME=$CHECKOUT@localhost
   export RABBITMQ_NODE_PORT=$RABBITMQ_PORT RABBITMQ_DIST_PORT
   export RABBITMQ_MNESIA_BASE=$dir/data RABBITMQ_LOG_BASE=$LOGS RABBITMQ_LOGS=-
-  export RABBITMQ_PID_FILE=$dir/node.pid RABBITMQ_ENABLED_PLUGINS_FILE=$dir/enabled_plugins
-  export RABBITMQ_CONFIG_FILE=$dir/rabbitmq.conf RABBITMQ_CONF_ENV_FILE=$dir/none.conf
+  export RABBITMQ_PID_FILE=$dir/node.pid RABBITMQ_ENABLED_PLUGINS_FILE=$ROOT/stack/rabbitmq/enabled_plugins
+  export RABBITMQ_CONFIG_FILE=$dir/rabbitmq.conf RABBITMQ_CONF_ENV_FILE=/dev/null
   export RABBITMQ_ADVANCED_CONFIG_FILE=$dir/none.config RABBITMQ_GENERATED_CONFIG_DIR=$dir/generated
   # The script then becomes the Erlang VM instead of waiting beside it: one process to signal.
   export RABBITMQ_ALLOW_INPUT=1

@@ -1,0 +1,35 @@
+# Two commands matter: `make bench` and `make test`. Each sets up what is missing, and takes down what it brought up.
+STACK  := stack/stack
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help install bench test lint up down status clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+install: ## packages that are missing, with apt
+	@$(STACK) install
+
+bench: install ## set up everything, run the quick suite (ARGS='…' are handed on), print the verdicts
+	cargo build --release --locked
+	@$(STACK) run $(TARGET)/release/bench-client run --suite quick $(ARGS)
+
+test: install ## set up everything, then every test, real brokers included
+	@$(STACK) run cargo test --workspace --locked
+
+lint: install ## format, clippy, docs, licences, shell and compose files
+	@stack/lint.sh
+
+up: install ## start the brokers and leave them running
+	@$(STACK) up
+
+down: ## stop the brokers and throw their data away
+	@$(STACK) down
+
+status: ## what runs, where, and where its log is
+	@$(STACK) status
+
+clean: down ## also forget everything that was built or fetched
+	cargo clean
+	rm -rf .hopbench
