@@ -1,0 +1,351 @@
+//! The queue transport: RabbitMQ through lapin. This file owns the run's exchange and queues, how they are declared
+//! for each durability class, and one supervised connection; [`publish`] and [`consume`] are its two ends.
+
+mod consume;
+mod publish;
+
+pub use consume::serve;
+pub use publish::{QueueCaller, connect};
+
+use crate::Settings;
+use crate::broker::{Tally, count, name};
+use anyhow::{Context, anyhow};
+use bench_proto::Durability;
+use futures_util::{Stream, StreamExt};
+use lapin::options::{
+    ConfirmSelectOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Channel, Connection, ConnectionProperties, Event, ExchangeKind};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Routing key of the run's one queue.
+const ROUTING_KEY: &str = "orders";
+/// A silent peer is noticed only by its missing heartbeats (lapin waits for two of them).
+const HEARTBEAT_S: u16 = 5;
+/// One attempt to connect and declare; a port that accepts and says nothing must not hold a supervisor.
+const ATTEMPT: Duration = Duration::from_secs(5);
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+const BACKOFF_MOST: Duration = Duration::from_secs(1);
+
+/// What the durability class asks of the broker.
+#[derive(Clone, Copy)]
+struct Class {
+    /// The queue survives a restart of the broker.
+    durable: bool,
+    quorum: bool,
+    /// AMQP delivery mode: 1 transient, 2 persistent.
+    delivery_mode: u8,
+    /// Confirms are awaited, and an unroutable message comes back.
+    confirm: bool,
+}
+
+impl Class {
+    fn of(durability: Durability) -> Self {
+        let durable = matches!(durability, Durability::Process | Durability::Power);
+        Self {
+            durable,
+            quorum: durability == Durability::Power,
+            delivery_mode: if durable { 2 } else { 1 },
+            confirm: durability != Durability::None,
+        }
+    }
+}
+
+/// The run's names, and how to reach the broker.
+#[derive(Clone)]
+struct Route {
+    uri: AMQPUri,
+    exchange: ShortString,
+    queue: ShortString,
+    /// Dead-letter exchange and queue alike.
+    dead: ShortString,
+    class: Class,
+}
+
+impl Route {
+    fn new(settings: &Settings) -> anyhow::Result<Self> {
+        // The parser's own message can quote the address with its password: it stays inside.
+        let mut uri: AMQPUri = settings.target.parse().map_err(|_| {
+            anyhow!("the RabbitMQ address is not of the form amqp://user:password@host:port/vhost")
+        })?;
+        if uri.scheme == AMQPScheme::AMQPS {
+            return Err(anyhow!(
+                "amqps:// was asked for, and this build has no TLS: use an amqp:// address"
+            ));
+        }
+        if uri.vhost.is_empty() {
+            uri.vhost = "/".into();
+        }
+        let asked = uri.query.heartbeat.unwrap_or(0);
+        if !(1..=HEARTBEAT_S).contains(&asked) {
+            uri.query.heartbeat = Some(HEARTBEAT_S);
+        }
+        let short = |what| {
+            ShortString::try_new(name(&settings.scope, what))
+                .context("the scope makes a name longer than AMQP's 255 bytes: shorten it")
+        };
+        Ok(Self {
+            uri,
+            exchange: short("")?,
+            queue: short("orders")?,
+            dead: short("dead")?,
+            class: Class::of(settings.durability),
+        })
+    }
+
+    /// The broker's address without user and password.
+    fn address(&self) -> String {
+        let authority = &self.uri.authority;
+        format!("amqp://{}:{}", authority.host, authority.port)
+    }
+
+    /// Opens a connection with one channel.
+    async fn dial(&self, role: &str) -> anyhow::Result<Link> {
+        let connect = async {
+            let named = ConnectionProperties::default()
+                .with_connection_name(format!("{} {role}", self.exchange).into());
+            let connection = Connection::connect_uri(self.uri.clone(), named).await?;
+            let events = Box::pin(connection.events_listener());
+            let channel = Arc::new(connection.create_channel().await?);
+            Ok::<_, lapin::Error>(Link {
+                connection,
+                channel,
+                events,
+            })
+        };
+        tokio::time::timeout(ATTEMPT, connect)
+            .await
+            .map_err(|_| anyhow!("no answer within {ATTEMPT:?}"))
+            .and_then(|opened| opened.map_err(Into::into))
+            .with_context(|| {
+                format!(
+                    "no usable RabbitMQ at {}: start one (`stack/stack up`) or point HOPBENCH_AMQP_URL at yours",
+                    self.address()
+                )
+            })
+    }
+
+    /// [`Self::dial`], and declares the run's exchange and queues.
+    async fn open(&self, role: &str) -> anyhow::Result<Link> {
+        let link = self.dial(role).await?;
+        tokio::time::timeout(ATTEMPT, self.declare(&link.channel))
+            .await
+            .unwrap_or_else(|_| Err(anyhow!("no answer within {ATTEMPT:?}")))
+            .with_context(|| format!("RabbitMQ did not declare {} as asked", self.queue))?;
+        Ok(link)
+    }
+
+    /// Declares everything anew: the broker refuses what exists with other arguments, so success reads them back.
+    async fn declare(&self, channel: &Channel) -> anyhow::Result<()> {
+        let Class {
+            durable, quorum, ..
+        } = self.class;
+        let none = FieldTable::default;
+        let mut arguments = none();
+        let exchange = self.dead.clone();
+        arguments.insert(
+            "x-dead-letter-exchange".into(),
+            AMQPValue::LongString(exchange.as_str().into()),
+        );
+        if quorum {
+            arguments.insert(
+                "x-queue-type".into(),
+                AMQPValue::LongString("quorum".into()),
+            );
+        }
+        // What was refused is kept whatever the orders' own class: it is the evidence of a run.
+        let lasting = ExchangeDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        let dead = QueueDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        channel
+            .exchange_declare(exchange.clone(), ExchangeKind::Fanout, lasting, none())
+            .await?;
+        channel
+            .queue_declare(self.dead.clone(), dead, none())
+            .await?;
+        let binding = QueueBindOptions::default();
+        channel
+            .queue_bind(
+                self.dead.clone(),
+                exchange,
+                ShortString::default(),
+                binding,
+                none(),
+            )
+            .await?;
+        let exchange = ExchangeDeclareOptions {
+            durable,
+            ..Default::default()
+        };
+        channel
+            .exchange_declare(
+                self.exchange.clone(),
+                ExchangeKind::Direct,
+                exchange,
+                none(),
+            )
+            .await?;
+        let orders = QueueDeclareOptions {
+            durable,
+            ..Default::default()
+        };
+        channel
+            .queue_declare(self.queue.clone(), orders, arguments)
+            .await?;
+        let key = ROUTING_KEY.into();
+        channel
+            .queue_bind(
+                self.queue.clone(),
+                self.exchange.clone(),
+                key,
+                QueueBindOptions::default(),
+                none(),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Tries again, with a growing pause, until the broker answers.
+    async fn reopen(&self, role: &str, tally: &Tally) -> Link {
+        let mut pause = BACKOFF_FIRST;
+        loop {
+            match self.open(role).await {
+                Ok(link) => {
+                    count(&tally.connects);
+                    count(&tally.reconnects);
+                    return link;
+                }
+                Err(error) => tracing::debug!("RabbitMQ is still away: {error:#}"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF_MOST);
+        }
+    }
+
+    /// Names and arguments in force, as the broker agreed to them.
+    fn in_force(&self, link: &Link) -> BTreeMap<String, String> {
+        let Class {
+            durable,
+            quorum,
+            delivery_mode,
+            confirm,
+        } = self.class;
+        let negotiated = link.connection.configuration();
+        [
+            ("exchange", self.exchange.to_string()),
+            ("queue", self.queue.to_string()),
+            (
+                "queue-type",
+                if quorum { "quorum" } else { "classic" }.into(),
+            ),
+            ("durable", durable.to_string()),
+            ("delivery-mode", delivery_mode.to_string()),
+            ("confirms", confirm.to_string()),
+            ("heartbeat-s", negotiated.heartbeat().to_string()),
+            ("frame-max", negotiated.frame_max().to_string()),
+            ("nodelay", "true".into()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_string(), value))
+        .collect()
+    }
+}
+
+/// An open connection, its one channel, and what the broker says about them.
+struct Link {
+    connection: Connection,
+    channel: Arc<Channel>,
+    events: Pin<Box<dyn Stream<Item = Event> + Send>>,
+}
+
+impl Link {
+    /// Waits until connection or channel is cut.
+    async fn cut(&mut self) {
+        while let Some(event) = self.events.next().await {
+            match event {
+                Event::Error(error) => {
+                    tracing::debug!("the connection to RabbitMQ was cut: {error}");
+                    return;
+                }
+                Event::ConnectionBlocked(why) => {
+                    tracing::warn!("RabbitMQ blocks publishers: {why}")
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says goodbye; what was written before is delivered first.
+    async fn close(self) {
+        let goodbye = self.connection.close(200, "done".into());
+        let _ = tokio::time::timeout(ATTEMPT, goodbye).await;
+    }
+}
+
+/// Declares the run's exchanges and queues ahead of its clock.
+pub async fn prepare(settings: &Settings) -> anyhow::Result<()> {
+    Route::new(settings)?.open("prepare").await?.close().await;
+    Ok(())
+}
+
+/// Deletes the run's exchanges and queues with everything in them; what is not there is no fault.
+pub async fn remove(settings: &Settings) -> anyhow::Result<()> {
+    let route = Route::new(settings)?;
+    let link = route.dial("remove").await?;
+    for queue in [&route.queue, &route.dead] {
+        link.channel
+            .queue_delete(queue.clone(), QueueDeleteOptions::default())
+            .await
+            .with_context(|| format!("could not delete queue {queue}"))?;
+    }
+    for exchange in [&route.exchange, &route.dead] {
+        link.channel
+            .exchange_delete(exchange.clone(), ExchangeDeleteOptions::default())
+            .await
+            .with_context(|| format!("could not delete exchange {exchange}"))?;
+    }
+    link.close().await;
+    Ok(())
+}
+
+/// Messages that wait in the queue. Those handed to a consumer and not yet acknowledged (at most its prefetch) are not
+/// in it: AMQP does not tell them; the service's own count of orders in work does.
+pub async fn backlog(settings: &Settings) -> anyhow::Result<u64> {
+    let route = Route::new(settings)?;
+    let link = route.dial("backlog").await?;
+    let passive = QueueDeclareOptions {
+        passive: true,
+        ..Default::default()
+    };
+    let queue = link
+        .channel
+        .queue_declare(route.queue.clone(), passive, FieldTable::default())
+        .await
+        .with_context(|| {
+            format!(
+                "queue {} is not there: prepare the scope first",
+                route.queue
+            )
+        })?;
+    let ready = queue.message_count().into();
+    link.close().await;
+    Ok(ready)
+}
+
+/// Switches a channel to publisher confirms.
+async fn with_confirms(channel: &Channel) -> lapin::Result<()> {
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+}

@@ -1,0 +1,353 @@
+//! The serving end of the stream: up to `prefetch` records in work, one of a key at a time and in its order. After the
+//! work the highest contiguous finished offset of a partition is stored, and librdkafka commits what is stored.
+
+use super::offsets::{Offsets, Ticket};
+use super::turns::Turns;
+use super::{KIND, Route, blocking, client_in_force};
+use crate::broker::{Consumed, REASON, contained};
+use crate::{Listener, Reply, Service, Settings};
+use anyhow::{Context as _, bail};
+use bench_proto::Stamp;
+use futures_util::StreamExt;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
+};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, Headers, OwnedMessage};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientContext, Message as _, TopicPartitionList};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How long a killed consumer keeps its partitions.
+pub(super) const SESSION: Duration = Duration::from_secs(6);
+/// Until a new consumer has its partitions: a killed predecessor's session and a rebalance, with room.
+const ASSIGNMENT: Duration = Duration::from_secs(20);
+/// Committing and leaving the group when stopped.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Records held per record in work: keys repeat, and a key in work must not keep the others from their turn.
+const LOOKAHEAD: usize = 4;
+
+/// Read back and printed with the result.
+const PRINTED: [&str; 10] = [
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "max.poll.interval.ms",
+    "enable.auto.offset.store",
+    "auto.commit.interval.ms",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "fetch.min.bytes",
+    "max.partition.fetch.bytes",
+    "partition.assignment.strategy",
+];
+
+fn config(route: &Route) -> ClientConfig {
+    let mut config = route.client("service");
+    config
+        .set("group.id", &route.group)
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", "100")
+        .set("session.timeout.ms", SESSION.as_millis().to_string())
+        .set("heartbeat.interval.ms", "2000")
+        // librdkafka's default stalls a consumer whose queue was full for a second.
+        .set("fetch.queue.backoff.ms", "2")
+        .set("fetch.error.backoff.ms", "50")
+        .set("max.partition.fetch.bytes", route.max_record.to_string())
+        .set("fetch.max.bytes", (2 * route.max_record).to_string())
+        .set(
+            "receive.message.max.bytes",
+            (2 * route.max_record + (1 << 20)).to_string(),
+        )
+        .set_log_level(RDKafkaLogLevel::Warning);
+    config
+}
+
+/// Serves the run's topic. Returns when every partition is assigned to this consumer; where others of its group hold
+/// some for longer than a dead one could, with its share.
+pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Result<Listener> {
+    let route = Route::new(settings)?;
+    route.create().await?;
+    let mut in_force = route.topic_in_force().await?;
+    let config = config(&route);
+    in_force.extend(client_in_force(&config, &PRINTED)?);
+    let consumer: StreamConsumer<Assignment> = config
+        .create_with_context(Assignment::default())
+        .context("the Kafka consumer could not be set up")?;
+    consumer
+        .subscribe(&[&route.orders])
+        .with_context(|| format!("could not subscribe to {}", route.orders))?;
+    let undertaker = route
+        .client("dead letters")
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", FAREWELL.as_millis().to_string())
+        .set("message.max.bytes", route.max_dead().to_string())
+        .create()
+        .context("the producer of dead letters could not be set up")?;
+    let mut assigned = consumer.context().assigned.subscribe();
+    let (stop, stopped) = watch::channel(false);
+    let server = Server {
+        service,
+        max_body: settings.max_body,
+        prefetch: usize::from(settings.prefetch.max(1)),
+        undertaker,
+        topic: route.orders.clone(),
+        dead: route.dead.clone(),
+        stopped,
+    };
+    let task = tokio::spawn(server.run(OffRuntime(Some(consumer))));
+    let partitions = route.partitions as usize;
+    let _ = timeout(ASSIGNMENT, assigned.wait_for(|count| *count == partitions)).await;
+    let share = *assigned.borrow();
+    if share == 0 {
+        task.abort();
+        bail!(
+            "Kafka assigned no partition of {} within {ASSIGNMENT:?}: is another consumer in group {}?",
+            route.orders,
+            route.group
+        );
+    }
+    for (name, value) in [
+        ("group", route.group.clone()),
+        ("assigned-partitions", share.to_string()),
+        ("prefetch", settings.prefetch.to_string()),
+        ("max-body", settings.max_body.to_string()),
+        ("dead-letter-topic", route.dead.clone()),
+    ] {
+        in_force.insert(name.into(), value);
+    }
+    Ok(Listener::new(route.brokers, in_force, stop, task))
+}
+
+/// Follows what is assigned to this consumer.
+struct Assignment {
+    offsets: Mutex<Offsets>,
+    assigned: watch::Sender<usize>,
+}
+
+impl Default for Assignment {
+    fn default() -> Self {
+        Self {
+            offsets: Mutex::default(),
+            assigned: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Assignment {
+    fn offsets(&self) -> MutexGuard<'_, Offsets> {
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Assignment {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(?level, facility, "librdkafka: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("librdkafka: {error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Assignment {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let numbers = |list: &TopicPartitionList| {
+            let elements = list.elements();
+            elements
+                .iter()
+                .map(|one| one.partition())
+                .collect::<Vec<_>>()
+        };
+        let mut offsets = self.offsets();
+        match rebalance {
+            Rebalance::Assign(list) => offsets.assign(numbers(list)),
+            Rebalance::Revoke(list) => offsets.revoke(numbers(list)),
+            Rebalance::Error(_) => {}
+        }
+        self.assigned.send_replace(offsets.assigned());
+    }
+}
+
+/// Closing a consumer blocks until it has left its group: never on the runtime.
+struct OffRuntime(Option<StreamConsumer<Assignment>>);
+
+impl Drop for OffRuntime {
+    fn drop(&mut self) {
+        if let Some(consumer) = self.0.take() {
+            std::thread::spawn(move || drop(consumer));
+        }
+    }
+}
+
+struct Server<S> {
+    service: S,
+    max_body: usize,
+    prefetch: usize,
+    undertaker: FutureProducer,
+    topic: String,
+    dead: String,
+    stopped: watch::Receiver<bool>,
+}
+
+/// A record on its way through the service.
+type Held = (Ticket, OwnedMessage);
+
+impl<S: Service> Server<S> {
+    async fn run(self, mut owner: OffRuntime) {
+        if let Some(consumer) = &owner.0 {
+            self.deliver(consumer).await;
+        }
+        let Some(consumer) = owner.0.take() else {
+            return;
+        };
+        let farewell = blocking(move || {
+            // No offset stored since the last commit is no fault.
+            let _ = consumer.commit_consumer_state(CommitMode::Sync);
+            drop(consumer);
+            Ok(())
+        });
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+
+    /// Hands records to the service until it is stopped, then finishes what is in work.
+    async fn deliver(&self, consumer: &StreamConsumer<Assignment>) {
+        let mut records = consumer.stream();
+        let mut stopped = self.stopped.clone();
+        let mut turns = Turns::<Held>::new(self.prefetch);
+        let mut work = JoinSet::new();
+        let mut stopping = false;
+        while !(stopping && work.is_empty()) {
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stop| *stop), if !stopping => {
+                    stopping = true;
+                    turns.drop_waiting();
+                }
+                Some(done) = work.join_next(), if !work.is_empty() => {
+                    let Ok((key, ticket, finished)) = done else { continue };
+                    turns.done(key);
+                    if finished {
+                        self.store(consumer, ticket);
+                    }
+                }
+                record = records.next(), if !stopping && turns.held() < LOOKAHEAD * self.prefetch => match record {
+                    Some(Ok(record)) => {
+                        let taken = consumer.context().offsets().take(record.partition(), record.offset());
+                        if let Some(ticket) = taken {
+                            let key = record.key().map(|key| hash(record.partition(), key));
+                            turns.push(key, (ticket, record.detach()));
+                        }
+                    }
+                    Some(Err(error)) => tracing::debug!("Kafka's consumer reports: {error}"),
+                    None => return,
+                },
+            }
+            while let Some((key, (ticket, record))) = turns.next() {
+                let handled = handle(
+                    self.service.clone(),
+                    self.max_body,
+                    self.undertaker.clone(),
+                    self.dead.clone(),
+                    self.stopped.clone(),
+                    record,
+                );
+                work.spawn(async move { (key, ticket, handled.await) });
+            }
+        }
+    }
+
+    fn store(&self, consumer: &StreamConsumer<Assignment>, ticket: Ticket) {
+        let highest = consumer.context().offsets().finish(ticket);
+        let Some(offset) = highest else { return };
+        // It fails only when the partition was just taken away: then its next owner takes the record again.
+        if let Err(error) = consumer.store_offset(&self.topic, ticket.partition, offset) {
+            tracing::debug!("offset {offset} was not stored: {error}");
+        }
+    }
+}
+
+fn hash(partition: i32, key: &[u8]) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((partition, key))
+}
+
+/// One record from its bytes to its end. False if it must be delivered again.
+async fn handle<S: Service>(
+    service: S,
+    max_body: usize,
+    undertaker: FutureProducer,
+    dead: String,
+    stopped: watch::Receiver<bool>,
+    record: OwnedMessage,
+) -> bool {
+    let header = |name: &str| {
+        let headers = record.headers()?;
+        headers
+            .iter()
+            .find(|header| header.key == name)
+            .map(|header| header.value.unwrap_or_default())
+    };
+    let text = |name| header(name).map(|value| std::str::from_utf8(value).unwrap_or("not text"));
+    let consumed = Consumed {
+        body: record.payload().unwrap_or_default(),
+        content_type: text("content-type"),
+        kind: text(KIND),
+        stamp: header(Stamp::HEADER),
+        redelivered: false,
+    };
+    let reason = match consumed.request(max_body) {
+        Ok((message, origin)) => match contained(service.handle(message, origin)).await {
+            Reply::Done(_) => return true,
+            Reply::Refused(reason) | Reply::Failed(reason) => reason,
+        },
+        Err(rejected) => {
+            service.rejected(&format!("stream {}", rejected.what));
+            rejected.reason
+        }
+    };
+    bury(undertaker, &dead, stopped, &record, &reason).await
+}
+
+/// Produces the record to the dead-letter topic, key and headers kept, the reason in a header beside them. Tries
+/// until Kafka has it: an order leaves its partition only when its dead letter is stored.
+async fn bury(
+    undertaker: FutureProducer,
+    dead: &str,
+    mut stopped: watch::Receiver<bool>,
+    record: &OwnedMessage,
+    reason: &str,
+) -> bool {
+    let headers = record.headers().cloned().unwrap_or_default();
+    let headers = headers.insert(Header {
+        key: REASON,
+        value: Some(reason),
+    });
+    loop {
+        let mut letter = FutureRecord::<[u8], [u8]>::to(dead).headers(headers.clone());
+        if let Some(key) = record.key() {
+            letter = letter.key(key);
+        }
+        if let Some(payload) = record.payload() {
+            letter = letter.payload(payload);
+        }
+        let delivered = match undertaker.send_result(letter) {
+            Ok(report) => matches!(report.await, Ok(Ok(_))),
+            Err(_) => false,
+        };
+        if delivered {
+            return true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            _ = stopped.wait_for(|stop| *stop) => return false,
+        }
+    }
+}

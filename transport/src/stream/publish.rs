@@ -1,0 +1,442 @@
+//! The sending end of the stream: librdkafka's producer with a delivery callback of our own. The callback runs on the
+//! producer's poll thread; it hands reports over in batches, so that a busy runtime is woken once per batch.
+
+use super::{Route, client_in_force};
+use crate::broker::{Tally, count, kind_name};
+use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
+use anyhow::Context as _;
+use bench_host::clock::now_ns;
+use bench_proto::{Format, Kind, Stamp};
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+/// Read back and printed with the result.
+const PRINTED: [&str; 12] = [
+    "acks",
+    "linger.ms",
+    "max.in.flight.requests.per.connection",
+    "enable.idempotence",
+    "message.timeout.ms",
+    "socket.nagle.disable",
+    "compression.codec",
+    "message.max.bytes",
+    "queue.buffering.max.messages",
+    "batch.size",
+    "partitioner",
+    "retries",
+];
+
+/// Produces to the run's topic. Clones share the producer, the window and the counters.
+#[derive(Clone, Debug)]
+pub struct StreamCaller(Arc<Publisher>);
+
+struct Publisher {
+    producer: ThreadedProducer<Context>,
+    format: Format,
+    deadline: Duration,
+    topic: String,
+    window: Arc<Semaphore>,
+    /// Calls that found librdkafka's queue full take turns here, and the later ones queue behind them.
+    gate: tokio::sync::Mutex<()>,
+    at_gate: AtomicUsize,
+    reports: Arc<Reports>,
+    in_force: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher")
+            .field("topic", &self.topic)
+            .field("tally", &self.reports.tally)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.reports.closed.store(true, Ordering::Release);
+        self.reports.waker.wake();
+    }
+}
+
+/// A call that waits for its delivery report, and its place in the window.
+type Waiting = (oneshot::Sender<Report>, OwnedSemaphorePermit);
+type Report = Result<(), RDKafkaErrorCode>;
+
+/// Delivery reports on their way from the poll thread to the runtime.
+#[derive(Default)]
+struct Reports {
+    arrived: Mutex<Vec<(Box<Waiting>, Report)>>,
+    waker: AtomicWaker,
+    /// Reports were handed over: librdkafka's queue has room again.
+    room: Notify,
+    closed: AtomicBool,
+    tally: Tally,
+}
+
+impl Reports {
+    /// Hands every report to its call. One task of the caller's runtime.
+    async fn dispatch(self: Arc<Self>) {
+        let mut batch = Vec::new();
+        loop {
+            let open = poll_fn(|context| {
+                self.waker.register(context.waker());
+                let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::swap(&mut *arrived, &mut batch);
+                match (batch.is_empty(), self.closed.load(Ordering::Acquire)) {
+                    (false, _) => Poll::Ready(true),
+                    (true, true) => Poll::Ready(false),
+                    (true, false) => Poll::Pending,
+                }
+            })
+            .await;
+            if !open {
+                return;
+            }
+            for (waiting, report) in batch.drain(..) {
+                let (call, permit) = *waiting;
+                // Nobody waits any more: the deadline passed, and its outcome was called unknown.
+                if call.send(report).is_err() && report.is_ok() {
+                    count(&self.tally.late_confirms);
+                }
+                drop(permit);
+            }
+            self.room.notify_waiters();
+        }
+    }
+}
+
+/// What librdkafka calls back.
+struct Context(Arc<Reports>);
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(?level, facility, "librdkafka: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("librdkafka: {error}: {reason}");
+    }
+
+    /// Once a second: librdkafka re-connects by itself, and tells of it only here.
+    fn stats_raw(&self, statistics: &[u8]) {
+        #[derive(Deserialize)]
+        struct Statistics {
+            brokers: HashMap<String, Broker>,
+        }
+        #[derive(Deserialize)]
+        struct Broker {
+            state: String,
+            connects: u64,
+            disconnects: u64,
+        }
+        let Ok(read) = serde_json::from_slice::<Statistics>(statistics) else {
+            return;
+        };
+        let (mut up, mut again) = (0, 0);
+        for broker in read.brokers.values().filter(|broker| broker.connects > 0) {
+            let is_up = u64::from(broker.state == "UP");
+            // `connects` counts failed attempts too; a disconnect is of a connection that was up.
+            up += broker.disconnects + is_up;
+            again += (broker.disconnects + is_up).saturating_sub(1);
+        }
+        let tally = &self.0.tally;
+        tally.connects.store(up, Ordering::Relaxed);
+        tally.reconnects.store(again, Ordering::Relaxed);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Waiting>;
+
+    fn delivery(&self, delivery: &DeliveryResult<'_>, waiting: Box<Waiting>) {
+        let report = match delivery {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
+        };
+        let reports = &self.0;
+        let mut arrived = reports
+            .arrived
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        arrived.push((waiting, report));
+        // The first of a batch wakes the runtime; it takes what has gathered when it comes.
+        let first = arrived.len() == 1;
+        drop(arrived);
+        if first {
+            reports.waker.wake();
+        }
+    }
+}
+
+fn config(route: &Route, settings: &Settings) -> ClientConfig {
+    let mut config = route.client("publisher");
+    config
+        .set("acks", route.acks)
+        .set(
+            "linger.ms",
+            (settings.linger.as_secs_f64() * 1e3).to_string(),
+        )
+        // The Java client's figure. librdkafka's own, a million, would let retries reorder without bound.
+        .set("max.in.flight.requests.per.connection", "5")
+        .set("enable.idempotence", "false")
+        .set(
+            "message.timeout.ms",
+            settings.deadline.as_millis().max(1).to_string(),
+        )
+        .set("compression.codec", "none")
+        .set("message.max.bytes", route.max_record.to_string())
+        .set("queue.buffering.max.messages", "100000")
+        // The same partition for a key as every Java client chooses.
+        .set("partitioner", "murmur2_random")
+        .set("statistics.interval.ms", "1000")
+        .set_log_level(RDKafkaLogLevel::Warning);
+    config
+}
+
+/// Creates the run's topics if need be, and a producer to them.
+pub async fn connect(settings: &Settings) -> anyhow::Result<StreamCaller> {
+    let route = Route::new(settings)?;
+    route.create().await?;
+    let config = config(&route, settings);
+    let mut in_force = route.topic_in_force().await?;
+    in_force.extend(client_in_force(&config, &PRINTED)?);
+    for (name, value) in [
+        ("window", settings.window.to_string()),
+        ("deadline-ms", settings.deadline.as_millis().to_string()),
+        ("content-type", settings.format.content_type().to_string()),
+    ] {
+        in_force.insert(name.into(), value);
+    }
+    let reports = Arc::new(Reports::default());
+    let producer = config
+        .create_with_context(Context(reports.clone()))
+        .context("the Kafka producer could not be set up")?;
+    tokio::spawn(reports.clone().dispatch());
+    Ok(StreamCaller(Arc::new(Publisher {
+        producer,
+        format: settings.format,
+        deadline: settings.deadline,
+        topic: route.orders,
+        window: Arc::new(Semaphore::new(settings.window.max(1))),
+        gate: tokio::sync::Mutex::new(()),
+        at_gate: AtomicUsize::new(0),
+        reports,
+        in_force,
+    })))
+}
+
+impl Caller for StreamCaller {
+    fn format(&self) -> Format {
+        self.0.format
+    }
+
+    fn call(
+        &self,
+        kind: Kind,
+        key: &str,
+        body: Bytes,
+        stamp: Option<Stamp>,
+    ) -> impl Future<Output = Outcome> + 'static {
+        let publisher = self.0.clone();
+        let key = key.to_string();
+        async move { publisher.publish(kind, key, body, stamp).await }
+    }
+
+    fn counters(&self) -> Counters {
+        self.0.reports.tally.read()
+    }
+
+    fn in_force(&self) -> BTreeMap<String, String> {
+        self.0.in_force.clone()
+    }
+}
+
+impl Publisher {
+    async fn publish(
+        &self,
+        kind: Kind,
+        key: String,
+        body: Bytes,
+        stamp: Option<Stamp>,
+    ) -> Outcome {
+        let deadline = Instant::now() + self.deadline;
+        let permit = match self.window.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => match timeout_at(deadline, self.window.clone().acquire_owned()).await {
+                Ok(Ok(permit)) => permit,
+                _ => {
+                    return unsent(
+                        "window",
+                        "the window did not open before the deadline".into(),
+                    );
+                }
+            },
+        };
+        let (call, report) = oneshot::channel();
+        let mut record = BaseRecord::<str, [u8], _>::with_opaque_to(&self.topic, Box::new((call, permit)))
+            .payload(&body[..])
+            .headers(self.headers(kind, stamp));
+        if !key.is_empty() {
+            record = record.key(key.as_str());
+        }
+        let sent_ns = match self.enqueue(record, deadline).await {
+            Ok(sent_ns) => sent_ns,
+            Err(failed) => return failed,
+        };
+        let result = match timeout_at(deadline, report).await {
+            Ok(Ok(Ok(()))) => CallResult::Acknowledged(None),
+            Ok(Ok(Err(code))) if !is_unknown(code) => failed(code),
+            // librdkafka gave up on it, our own deadline passed, or the producer went away: it may be in the log.
+            _ => {
+                count(&self.reports.tally.unknown);
+                CallResult::TimedOut
+            }
+        };
+        Outcome {
+            sent_ns: Some(sent_ns),
+            result,
+            body_in: 0,
+        }
+    }
+
+    /// Hands the record to librdkafka. A full queue is back-pressure: wait until deliveries make room, in order.
+    async fn enqueue(
+        &self,
+        record: BaseRecord<'_, str, [u8], Box<Waiting>>,
+        deadline: Instant,
+    ) -> Result<u64, Outcome> {
+        let mut record = record;
+        if self.at_gate.load(Ordering::Relaxed) == 0 {
+            let now = now_ns();
+            match self.producer.send(record) {
+                Ok(()) => return Ok(now),
+                Err((error, back)) if is_full(&error) => record = back,
+                Err((error, _)) => return Err(refused(&error)),
+            }
+        }
+        count(&self.reports.tally.queue_full);
+        let _waits = AtGate::new(&self.at_gate);
+        let late = || {
+            unsent(
+                "queue-full",
+                "librdkafka's queue stayed full until the deadline".into(),
+            )
+        };
+        let Ok(_turn) = timeout_at(deadline, self.gate.lock()).await else {
+            return Err(late());
+        };
+        loop {
+            let mut room = std::pin::pin!(self.reports.room.notified());
+            room.as_mut().enable();
+            let now = now_ns();
+            match self.producer.send(record) {
+                Ok(()) => return Ok(now),
+                Err((error, back)) if is_full(&error) => record = back,
+                Err((error, _)) => return Err(refused(&error)),
+            }
+            // librdkafka frees a batch only after its last callback, so the last notice can come too early: look again.
+            let again = (Instant::now() + Duration::from_millis(5)).min(deadline);
+            if timeout_at(again, room).await.is_err() && Instant::now() >= deadline {
+                return Err(late());
+            }
+        }
+    }
+
+    fn headers(&self, kind: Kind, stamp: Option<Stamp>) -> OwnedHeaders {
+        let mut headers = OwnedHeaders::new_with_capacity(3).insert(Header {
+            key: "content-type",
+            value: Some(self.format.content_type()),
+        });
+        if let Some(stamp) = stamp {
+            headers = headers.insert(Header {
+                key: Stamp::HEADER,
+                value: Some(&stamp.to_bytes()),
+            });
+        }
+        // An order where nothing says: its bytes are the ones that matter.
+        if kind != Kind::Order {
+            headers = headers.insert(Header {
+                key: super::KIND,
+                value: Some(kind_name(kind)),
+            });
+        }
+        headers
+    }
+}
+
+/// Counts the calls at the gate, whichever way they leave it.
+struct AtGate<'a>(&'a AtomicUsize);
+
+impl<'a> AtGate<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for AtGate<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
+/// Errors after which the record may or may not be in the log.
+fn is_unknown(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{
+        BrokerTransportFailure, MessageTimedOut, OperationTimedOut, PurgeInflight, RequestTimedOut,
+    };
+    matches!(
+        code,
+        MessageTimedOut
+            | OperationTimedOut
+            | RequestTimedOut
+            | BrokerTransportFailure
+            | PurgeInflight
+    )
+}
+
+fn failed(code: RDKafkaErrorCode) -> CallResult {
+    CallResult::Failed(Failure {
+        by_service: false,
+        name: format!("{code:?}"),
+        text: format!("Kafka did not take the order: {code}"),
+    })
+}
+
+fn refused(error: &KafkaError) -> Outcome {
+    let name = error
+        .rdkafka_error_code()
+        .map_or("kafka".into(), |code| format!("{code:?}"));
+    unsent(&name, format!("librdkafka did not take the order: {error}"))
+}
+
+fn unsent(name: &str, text: String) -> Outcome {
+    Outcome {
+        sent_ns: None,
+        result: CallResult::Failed(Failure {
+            by_service: false,
+            name: name.into(),
+            text,
+        }),
+        body_in: 0,
+    }
+}
