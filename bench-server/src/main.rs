@@ -1,2 +1,51 @@
-//! `bench-server`.
-fn main() {}
+//! `bench-server`: reads the command line, refuses what is wrong with it, and serves.
+
+use bench_server::cli::{Cli, Command, Serve};
+use bench_server::stop::{self, Stop};
+use clap::Parser;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    // Before anything else: who is the parent can change while this process starts.
+    let parent = stop::parent();
+    let Command::Serve(mut serve) = Cli::parse().command;
+    if let Err(refusal) = serve.check() {
+        refusal.exit();
+    }
+    let logs =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(logs)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(*serve, parent) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(serve: Serve, parent: nix::unistd::Pid) -> anyhow::Result<()> {
+    if let Some(cpus) = &serve.pin {
+        // Before any thread starts: threads inherit the placement.
+        bench_host::place::pin_self(cpus)?;
+    }
+    let threads = bench_server::serve::threads(&serve);
+    let mut builder = if threads == 1 {
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
+    };
+    let runtime = builder.worker_threads(threads).enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let stop = Stop::listen(serve.with_parent.then_some(parent))?;
+        bench_server::serve::serve(serve, stop).await
+    });
+    // A client library's helper threads are no reason to stay.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}

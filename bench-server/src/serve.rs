@@ -1,0 +1,199 @@
+//! `bench-server serve`: starts the service, its control port and the listeners asked for, says so, and stops them in
+//! the reverse order. It handles no order itself.
+
+use crate::cli::{Address, ControlAt, Serve};
+use crate::control::ControlPort;
+use crate::ready::Ready;
+use crate::service::{Options, OrderService};
+use crate::stop::Stop;
+use crate::token::{self, Token, TokenFile};
+use anyhow::Context;
+use bench_host::place::Cpus;
+use bench_proto::slowness::Slowness;
+use bench_transport::{Listener, Settings, grpc, queue, rest, stream, tcp};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use tokio::task::JoinSet;
+
+/// Starts everything, prints the ready line, and returns once everything was stopped.
+pub async fn serve(serve: Serve, mut stop: Stop) -> anyhow::Result<()> {
+    let service = OrderService::start(options(&serve))?;
+    let (control, token_file) = control(&serve, &service)?;
+    let listeners = listeners(&serve, &service).await?;
+    let ready = ready(
+        &serve,
+        &service,
+        &listeners,
+        control.as_ref(),
+        token_file.as_ref(),
+    );
+    say(&ready)?;
+
+    stop.requested().await;
+    let mut stopping = JoinSet::new();
+    for (_, listener) in listeners {
+        stopping.spawn(listener.stop());
+    }
+    tokio::select! {
+        () = async { while stopping.join_next().await.is_some() {} } => Ok(()),
+        () = stop.requested() => {
+            drop(token_file);
+            anyhow::bail!("stopped at once, as asked twice; orders in service were not finished")
+        }
+    }
+}
+
+fn options(serve: &Serve) -> Options {
+    Options {
+        slowness: serve.slow.clone().unwrap_or_else(Slowness::none),
+        workers: serve.workers,
+        seed: serve.seed,
+        durability: serve.durability,
+        journal: serve.journal.clone().unwrap_or_else(|| PathBuf::from(".")),
+        plant: serve.plant,
+    }
+}
+
+fn control(
+    serve: &Serve,
+    service: &OrderService,
+) -> anyhow::Result<(Option<ControlPort>, Option<TokenFile>)> {
+    let ControlAt::Address(address) = &serve.control else {
+        return Ok((None, None));
+    };
+    warn_if_reachable("control", address);
+    let (token, file) = match std::env::var(token::ENVIRONMENT) {
+        Ok(text) => (Token::given(&text).map_err(anyhow::Error::msg)?, None),
+        Err(_) => {
+            let token = Token::random();
+            let file = token.write(serve.token_file.as_deref());
+            (token, Some(file.map_err(anyhow::Error::msg)?))
+        }
+    };
+    let control = ControlPort::start(&address.resolved, service.clone(), token)?;
+    Ok((Some(control), file))
+}
+
+/// Starts the listeners asked for, in the order of the table of transports.
+async fn listeners(
+    serve: &Serve,
+    service: &OrderService,
+) -> anyhow::Result<Vec<(&'static str, Listener)>> {
+    let settings = |target: &str| Settings {
+        target: target.to_owned(),
+        scope: serve.scope.clone(),
+        format: serve.format,
+        durability: serve.durability,
+        prefetch: serve.prefetch,
+        partitions: serve.partitions,
+        max_body: serve.max_body,
+        ..Settings::default()
+    };
+    let mut listeners = Vec::new();
+    if let Some(address) = &serve.tcp {
+        warn_if_reachable("tcp", address);
+        let listener = tcp::serve(&settings(&address.text), service.clone()).await;
+        listeners.push(("tcp", listener.context("--tcp could not be served")?));
+    }
+    if let Some(address) = &serve.rest {
+        warn_if_reachable("rest", address);
+        let listener = rest::serve(&settings(&address.text), service.clone()).await;
+        listeners.push(("rest", listener.context("--rest could not be served")?));
+    }
+    if let Some(address) = &serve.grpc {
+        warn_if_reachable("grpc", address);
+        let listener = grpc::serve(&settings(&address.text), service.clone()).await;
+        listeners.push(("grpc", listener.context("--grpc could not be served")?));
+    }
+    if let Some(url) = &serve.queue {
+        let listener = queue::serve(&settings(url), service.clone()).await;
+        listeners.push(("queue", listener.context("--queue could not be served")?));
+    }
+    if let Some(brokers) = &serve.stream {
+        let listener = stream::serve(&settings(brokers), service.clone()).await;
+        listeners.push(("stream", listener.context("--stream could not be served")?));
+    }
+    Ok(listeners)
+}
+
+fn warn_if_reachable(name: &str, address: &Address) {
+    if !address.is_loopback() {
+        eprintln!(
+            "WARNING: --{name} {} can be reached from other machines, unencrypted{}",
+            address.text,
+            if name == "control" {
+                "; whoever reads the token on the way controls this service"
+            } else {
+                " and without a password"
+            }
+        );
+    }
+}
+
+fn ready(
+    serve: &Serve,
+    service: &OrderService,
+    listeners: &[(&'static str, Listener)],
+    control: Option<&ControlPort>,
+    token_file: Option<&TokenFile>,
+) -> Ready {
+    let mut in_force = BTreeMap::from([("service".to_owned(), service_in_force(serve, service))]);
+    for (name, listener) in listeners {
+        in_force.insert((*name).to_owned(), listener.in_force.clone());
+    }
+    Ready {
+        ready: true,
+        pid: std::process::id(),
+        listeners: listeners
+            .iter()
+            .map(|(name, listener)| ((*name).to_owned(), listener.address.clone()))
+            .collect(),
+        control: control.map(|control| control.address.to_string()),
+        token_file: token_file.map(|file| file.path.clone()),
+        in_force,
+    }
+}
+
+fn service_in_force(serve: &Serve, service: &OrderService) -> BTreeMap<String, String> {
+    let cpus = Cpus::allowed().map_or_else(
+        |error| format!("unknown ({error})"),
+        |cpus| cpus.to_string(),
+    );
+    let workers = service.workers();
+    BTreeMap::from(
+        [
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("threads", threads(serve).to_string()),
+            ("cpus", cpus),
+            ("slowness", service.slowness()),
+            (
+                "workers",
+                workers.map_or("unbounded".into(), |n| n.to_string()),
+            ),
+            ("seed", serve.seed.to_string()),
+            ("durability", serve.durability.to_string()),
+            ("journal", service.journal()),
+            ("max_body", serve.max_body.to_string()),
+            ("scope", serve.scope.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    )
+}
+
+/// How many threads work: as asked, or as many as the CPUs that this process may use.
+pub fn threads(serve: &Serve) -> usize {
+    match serve.threads {
+        Some(threads) => usize::from(threads),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn say(ready: &Ready) -> anyhow::Result<()> {
+    let line =
+        serde_json::to_string(ready).context("the ready line could not be written as JSON")?;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .context("nobody reads the ready line: standard output is closed")
+}
