@@ -1,1 +1,630 @@
-//! Validity.
+//! How far a trial can be trusted: one pure function over plain evidence, after the table of DESIGN section 6.
+//! It knows no process and no histogram; theory never enters, only the instrument's own soundness.
+
+use crate::results::{Ledger, State, Validity};
+use crate::stats::little;
+
+/// Lateness p99 above this share of accept p99: the generator colours the tail (DESIGN section 6).
+pub const LATENESS_SUSPECT: f64 = 0.10;
+/// … and above this share it *is* the tail (DESIGN section 6).
+pub const LATENESS_INVALID: f64 = 0.50;
+/// Share of a core above which a generator thread may be the limit (DESIGN section 6).
+pub const GENERATOR_BUSY: f64 = 0.85;
+/// Growth of the open operations, as a share of planned, above which a cell is overloaded (DESIGN section 6) …
+pub const OVERLOAD_SHARE: f64 = 0.01;
+/// … but at least this many standard deviations of a Poisson count (DESIGN section 6).
+pub const OVERLOAD_SIGMAS: f64 = 3.0;
+/// Little's law off by more than this is suspect (DESIGN section 6).
+pub const LITTLE_SUSPECT: f64 = 0.05;
+/// Little's law off by more than this is invalid (DESIGN section 6).
+pub const LITTLE_INVALID: f64 = 0.10;
+/// Fewer operations than this say nothing about Little's law (FACTS section 8).
+pub const LITTLE_OPERATIONS: u64 = 2_000;
+/// Steal or foreign CPU above this share of a core disturbs (DESIGN section 6).
+pub const FOREIGN_CPU: f64 = 0.05;
+/// The handler's median may miss its plan by this share …
+pub const HANDLER_P50_SHARE: f64 = 0.05;
+/// … or by this, ns: well above what a precise sleep misses by (p99 77–138 µs, FACTS section 2), well below a coarse timer's 1 ms.
+pub const HANDLER_P50_NS: f64 = 200_000.0;
+/// The handler's mean may miss its plan by this share (preemption moves means further than medians) …
+pub const HANDLER_MEAN_SHARE: f64 = 0.10;
+/// … or by this, ns: half of a coarse timer's step.
+pub const HANDLER_MEAN_NS: f64 = 500_000.0;
+
+/// What the handler was asked to take and what it took, ns, the journal's own time not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Handler {
+    /// Median asked for.
+    pub planned_p50_ns: f64,
+    /// Median taken.
+    pub actual_p50_ns: f64,
+    /// Mean asked for.
+    pub planned_mean_ns: f64,
+    /// Mean taken.
+    pub actual_mean_ns: f64,
+}
+
+/// What a closed loop must satisfy: L = λ·W over the measured window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Little {
+    /// Operations in flight.
+    pub in_flight: f64,
+    /// Operations accepted per second.
+    pub accepted_per_s: f64,
+    /// Mean accept latency plus think time, seconds.
+    pub mean_accept_s: f64,
+    /// Operations it is computed from.
+    pub operations: u64,
+}
+
+/// Everything that decides a trial's validity.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// Open loop (a rate) or closed (a number in flight).
+    pub open_loop: bool,
+    /// The balance after the drain.
+    pub ledger: Ledger,
+    /// A fault was planted on purpose: losses are then findings.
+    pub fault_injected: bool,
+    /// Latency samples below zero, client and service.
+    pub negative: u64,
+    /// Handler time against its plan, where the service could be read and worked on enough orders.
+    pub handler: Option<Handler>,
+    /// The durability class that was asked for.
+    pub durability_declared: String,
+    /// The class found in force, where it could be read back.
+    pub durability_read_back: Option<String>,
+    /// Lateness p99, ns (open loop).
+    pub lateness_p99_ns: Option<u64>,
+    /// Accept p99, ns.
+    pub accept_p99_ns: Option<u64>,
+    /// The busiest generator thread's share of a core.
+    pub generator_busy: Option<f64>,
+    /// Operations planned (closed loop: started) in the window.
+    pub planned: u64,
+    /// Started or due but not completed at the window's start, and
+    pub open_at_start: u64,
+    /// the same at its end.
+    pub open_at_end: u64,
+    /// Closed loop only.
+    pub little: Option<Little>,
+    /// CPU stolen by the hypervisor, share of a core.
+    pub steal: Option<f64>,
+    /// CPU used by processes that are no part of the run, share of a core.
+    pub foreign_cpu: Option<f64>,
+    /// Major page faults of the measured processes in the window.
+    pub major_faults: u64,
+    /// The kernel dropped socket records (ENOBUFS): bytes are incomplete.
+    pub wire_records_lost: bool,
+    /// Nothing was pinned though the run is meant to be published.
+    pub unpinned: bool,
+}
+
+/// The judgement on one trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// State and reasons, as stored with the trial.
+    pub validity: Validity,
+    /// Finding: completions did not keep up.
+    pub overloaded: Option<String>,
+    /// Label: the generator was the limit, the throughput is a lower bound.
+    pub generator_bound: bool,
+}
+
+/// Judges a trial. Every condition that is met leaves its sentence; the worst decides.
+pub fn judge(evidence: &Evidence) -> Judgement {
+    let mut found = Found::default();
+    accounting(evidence, &mut found);
+    conditions(evidence, &mut found);
+    generator(evidence, &mut found);
+    surroundings(evidence, &mut found);
+    let external = !found.reasons.is_empty() && found.internal == 0;
+    Judgement {
+        validity: Validity {
+            state: found.state,
+            reasons: found.reasons,
+            external,
+        },
+        overloaded: overload(evidence),
+        generator_bound: !evidence.open_loop
+            && evidence
+                .generator_busy
+                .is_some_and(|busy| busy > GENERATOR_BUSY),
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    state: State,
+    reasons: Vec<String>,
+    internal: usize,
+}
+
+impl Found {
+    fn add(&mut self, state: State, reason: String) {
+        self.state = self.state.max(state);
+        self.reasons.push(reason);
+        self.internal += 1;
+    }
+
+    fn external(&mut self, reason: String) {
+        self.add(State::Suspect, reason);
+        self.internal -= 1;
+    }
+}
+
+fn accounting(e: &Evidence, found: &mut Found) {
+    let l = &e.ledger;
+    let told = l.acknowledged + l.refused + l.failed + l.timed_out + l.open;
+    if told != l.attempted {
+        found.add(
+            State::Invalid,
+            format!(
+                "the accounts do not balance: {} attempted, but {told} acknowledged, refused, failed, timed out or open",
+                l.attempted
+            ),
+        );
+    }
+    if let Some(unexpected @ 1..) = l.unexpected {
+        found.add(
+            State::Invalid,
+            format!("{unexpected} operations were delivered that nobody attempted"),
+        );
+    }
+    if let Some(lost @ 1..) = l.lost
+        && !e.fault_injected
+    {
+        found.add(
+            State::Invalid,
+            format!(
+                "{lost} of {} acknowledged operations were lost though no fault was injected",
+                l.acknowledged
+            ),
+        );
+    }
+    if e.negative > 0 {
+        found.add(
+            State::Invalid,
+            format!(
+                "{} latency samples are negative: the clocks do not agree",
+                e.negative
+            ),
+        );
+    }
+}
+
+fn conditions(e: &Evidence, found: &mut Found) {
+    if let Some(h) = e.handler {
+        let off = |actual: f64, planned: f64, share: f64, ns: f64| {
+            (actual - planned).abs() > (planned * share).max(ns)
+        };
+        let us = |ns: f64| ns / 1_000.0;
+        if off(
+            h.actual_p50_ns,
+            h.planned_p50_ns,
+            HANDLER_P50_SHARE,
+            HANDLER_P50_NS,
+        ) {
+            found.add(
+                State::Invalid,
+                format!(
+                    "the handler's median was {:.0} µs where {:.0} µs were planned",
+                    us(h.actual_p50_ns),
+                    us(h.planned_p50_ns)
+                ),
+            );
+        }
+        if off(
+            h.actual_mean_ns,
+            h.planned_mean_ns,
+            HANDLER_MEAN_SHARE,
+            HANDLER_MEAN_NS,
+        ) {
+            found.add(
+                State::Invalid,
+                format!(
+                    "the handler's mean was {:.0} µs where {:.0} µs were planned",
+                    us(h.actual_mean_ns),
+                    us(h.planned_mean_ns)
+                ),
+            );
+        }
+    }
+    if let Some(read_back) = &e.durability_read_back
+        && *read_back != e.durability_declared
+    {
+        found.add(
+            State::Invalid,
+            format!(
+                "durability `{}` was declared, and `{read_back}` is in force",
+                e.durability_declared
+            ),
+        );
+    }
+}
+
+fn generator(e: &Evidence, found: &mut Found) {
+    if let (Some(lateness), Some(accept)) = (e.lateness_p99_ns, e.accept_p99_ns)
+        && accept > 0
+    {
+        let share = lateness as f64 / accept as f64;
+        let state = graded(share, LATENESS_SUSPECT, LATENESS_INVALID);
+        if state != State::Valid {
+            found.add(
+                state,
+                format!(
+                    "operations left late: lateness p99 is {:.0} µs, {:.0} % of accept p99 (limit {:.0} %)",
+                    lateness as f64 / 1_000.0,
+                    share * 100.0,
+                    LATENESS_SUSPECT * 100.0
+                ),
+            );
+        }
+    }
+    if let Some(busy) = e.generator_busy
+        && e.open_loop
+        && busy > GENERATOR_BUSY
+    {
+        found.add(
+            State::Suspect,
+            format!(
+                "a generator thread used {:.0} % of a core (limit {:.0} %): the rate may be its limit",
+                busy * 100.0,
+                GENERATOR_BUSY * 100.0
+            ),
+        );
+    }
+    if let Some(l) = e.little
+        && !e.open_loop
+        && l.operations >= LITTLE_OPERATIONS
+        && let Some(off) = little::deviation(l.in_flight, l.accepted_per_s, l.mean_accept_s)
+    {
+        let state = graded(off, LITTLE_SUSPECT, LITTLE_INVALID);
+        if state != State::Valid {
+            found.add(
+                state,
+                format!(
+                    "Little's law is off by {:.1} % (limit {:.0} %): {:.0}/s × {:.1} µs against {:.0} in flight",
+                    off * 100.0,
+                    LITTLE_SUSPECT * 100.0,
+                    l.accepted_per_s,
+                    l.mean_accept_s * 1e6,
+                    l.in_flight
+                ),
+            );
+        }
+    }
+    if e.unpinned {
+        found.add(
+            State::Suspect,
+            "nothing was pinned to cores: placement moves latency 4–6×".into(),
+        );
+    }
+}
+
+fn surroundings(e: &Evidence, found: &mut Found) {
+    for (share, what) in [
+        (e.steal, "the hypervisor stole"),
+        (e.foreign_cpu, "other processes used"),
+    ] {
+        if let Some(share) = share
+            && share > FOREIGN_CPU
+        {
+            found.external(format!(
+                "{what} {:.0} % of a core during the window (limit {:.0} %)",
+                share * 100.0,
+                FOREIGN_CPU * 100.0
+            ));
+        }
+    }
+    if e.major_faults > 0 {
+        found.external(format!(
+            "the measured processes waited for the disk in {} major page faults",
+            e.major_faults
+        ));
+    }
+    if e.wire_records_lost {
+        found.external(
+            "the kernel dropped socket records (ENOBUFS): wire bytes are incomplete".into(),
+        );
+    }
+}
+
+fn overload(e: &Evidence) -> Option<String> {
+    let planned = e.planned as f64;
+    let growth = e.open_at_end as f64 - e.open_at_start as f64;
+    let limit = (planned * OVERLOAD_SHARE).max(OVERLOAD_SIGMAS * planned.sqrt());
+    (growth > limit).then(|| {
+        let what = if e.open_loop { "overloaded" } else { "not sustained" };
+        format!("{what}: {growth:.0} more operations open at the window's end than at its start, of {planned:.0}")
+    })
+}
+
+fn graded(value: f64, suspect: f64, invalid: f64) -> State {
+    if value > invalid {
+        State::Invalid
+    } else if value > suspect {
+        State::Suspect
+    } else {
+        State::Valid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A healthy open-loop trial; each test spoils one thing.
+    fn healthy() -> Evidence {
+        Evidence {
+            open_loop: true,
+            ledger: Ledger {
+                attempted: 10_000,
+                acknowledged: 9_990,
+                refused: 4,
+                failed: 3,
+                timed_out: 2,
+                open: 1,
+                delivered: Some(9_996),
+                lost: Some(0),
+                duplicated: Some(0),
+                recovered: Some(2),
+                unexpected: Some(0),
+                reordered: Some(0),
+            },
+            handler: Some(Handler {
+                planned_p50_ns: 1e6,
+                actual_p50_ns: 1.06e6,
+                planned_mean_ns: 1e6,
+                actual_mean_ns: 1.1e6,
+            }),
+            durability_declared: "process".into(),
+            durability_read_back: Some("process".into()),
+            lateness_p99_ns: Some(100_000),
+            accept_p99_ns: Some(1_000_000),
+            generator_busy: Some(0.85),
+            planned: 10_000,
+            open_at_start: 3,
+            open_at_end: 303,
+            steal: Some(0.05),
+            foreign_cpu: Some(0.05),
+            ..Evidence::default()
+        }
+    }
+
+    fn closed(little: Little) -> Evidence {
+        Evidence {
+            open_loop: false,
+            little: Some(little),
+            ..healthy()
+        }
+    }
+
+    fn spoilt(change: impl FnOnce(&mut Evidence)) -> Validity {
+        let mut evidence = healthy();
+        change(&mut evidence);
+        judge(&evidence).validity
+    }
+
+    /// One sentence, this state, not external, and the words in it.
+    fn says(validity: &Validity, state: State, words: &str) {
+        assert_eq!(validity.state, state, "{:?}", validity.reasons);
+        assert_eq!(validity.reasons.len(), 1, "{:?}", validity.reasons);
+        assert!(
+            validity.reasons[0].contains(words),
+            "{:?} lacks {words:?}",
+            validity.reasons
+        );
+    }
+
+    #[test]
+    fn a_trial_at_every_limit_is_still_valid() {
+        assert_eq!(judge(&healthy()), Judgement::default());
+    }
+
+    #[test]
+    fn broken_accounts_are_invalid() {
+        says(
+            &spoilt(|e| e.ledger.acknowledged -= 1),
+            State::Invalid,
+            "10000 attempted, but 9999",
+        );
+        says(
+            &spoilt(|e| e.ledger.unexpected = Some(2)),
+            State::Invalid,
+            "nobody attempted",
+        );
+    }
+
+    #[test]
+    fn a_negative_latency_is_invalid() {
+        says(&spoilt(|e| e.negative = 1), State::Invalid, "negative");
+    }
+
+    #[test]
+    fn a_handler_off_its_plan_is_invalid() {
+        let median = |ns| spoilt(|e| e.handler.as_mut().unwrap().actual_p50_ns = ns);
+        says(
+            &median(2e6),
+            State::Invalid,
+            "median was 2000 µs where 1000 µs",
+        );
+        says(&median(0.5e6), State::Invalid, "median was 500 µs");
+        let mean = spoilt(|e| e.handler.as_mut().unwrap().actual_mean_ns = 1.6e6);
+        says(&mean, State::Invalid, "mean was 1600 µs");
+        // A long handler is judged by its share: 200 ms may take 205, not 220.
+        let long = |ns| {
+            spoilt(|e| {
+                e.handler = Some(Handler {
+                    planned_p50_ns: 2e8,
+                    actual_p50_ns: ns,
+                    planned_mean_ns: 2e8,
+                    actual_mean_ns: 2e8,
+                });
+            })
+        };
+        assert_eq!(long(2.05e8).state, State::Valid);
+        assert_eq!(long(2.2e8).state, State::Invalid);
+    }
+
+    #[test]
+    fn another_durability_than_declared_is_invalid() {
+        let found = spoilt(|e| e.durability_read_back = Some("memory".into()));
+        says(
+            &found,
+            State::Invalid,
+            "`process` was declared, and `memory` is in force",
+        );
+        assert_eq!(
+            spoilt(|e| e.durability_read_back = None).state,
+            State::Valid
+        );
+    }
+
+    #[test]
+    fn a_loss_is_invalid_without_a_fault_and_a_finding_with_one() {
+        says(
+            &spoilt(|e| e.ledger.lost = Some(1)),
+            State::Invalid,
+            "1 of 9990 acknowledged",
+        );
+        let faulty = spoilt(|e| {
+            e.ledger.lost = Some(1);
+            e.fault_injected = true;
+        });
+        assert_eq!(faulty.state, State::Valid);
+    }
+
+    #[test]
+    fn lateness_above_a_tenth_is_suspect_and_above_half_invalid() {
+        says(
+            &spoilt(|e| e.lateness_p99_ns = Some(110_000)),
+            State::Suspect,
+            "11 % of accept p99",
+        );
+        says(
+            &spoilt(|e| e.lateness_p99_ns = Some(510_000)),
+            State::Invalid,
+            "51 % of accept p99",
+        );
+    }
+
+    #[test]
+    fn a_busy_generator_is_suspect_in_an_open_loop_and_a_label_in_a_closed_one() {
+        says(
+            &spoilt(|e| e.generator_busy = Some(0.9)),
+            State::Suspect,
+            "90 % of a core",
+        );
+        let closed = judge(&Evidence {
+            open_loop: false,
+            generator_busy: Some(0.9),
+            ..healthy()
+        });
+        assert_eq!(
+            (closed.validity.state, closed.generator_bound),
+            (State::Valid, true)
+        );
+    }
+
+    #[test]
+    fn a_growing_backlog_is_a_finding_and_no_fault() {
+        let over = |open_loop, planned, open_at_end| {
+            let e = Evidence {
+                open_loop,
+                planned,
+                open_at_start: 0,
+                open_at_end,
+                ..healthy()
+            };
+            let judged = judge(&e);
+            assert_eq!(judged.validity.state, State::Valid);
+            judged.overloaded
+        };
+        // 3·√10,000 = 300 outweighs 1 %; at a million 1 % outweighs 3,000.
+        assert_eq!(over(true, 10_000, 300), None);
+        assert!(
+            over(true, 10_000, 301)
+                .unwrap()
+                .starts_with("overloaded: 301 more")
+        );
+        assert_eq!(over(true, 1_000_000, 10_000), None);
+        assert!(
+            over(false, 1_000_000, 10_001)
+                .unwrap()
+                .starts_with("not sustained")
+        );
+    }
+
+    #[test]
+    fn littles_law_off_by_a_twentieth_is_suspect_and_by_a_tenth_invalid() {
+        let with = |mean_accept_s, operations| {
+            let little = Little {
+                in_flight: 32.0,
+                accepted_per_s: 32_000.0,
+                mean_accept_s,
+                operations,
+            };
+            judge(&closed(little)).validity
+        };
+        assert_eq!(with(0.00104, 9_000).state, State::Valid);
+        says(&with(0.00107, 9_000), State::Suspect, "off by 7.0 %");
+        says(&with(0.00080, 9_000), State::Invalid, "off by 20.0 %");
+        assert_eq!(
+            with(0.00080, 1_999).state,
+            State::Valid,
+            "too few operations say nothing"
+        );
+        let open = Evidence {
+            open_loop: true,
+            ..closed(Little {
+                in_flight: 1.0,
+                accepted_per_s: 9.0,
+                mean_accept_s: 9.0,
+                operations: 9_000,
+            })
+        };
+        assert_eq!(
+            judge(&open).validity.state,
+            State::Valid,
+            "the law is checked in closed loops only"
+        );
+    }
+
+    #[test]
+    fn disturbance_from_outside_is_suspect_and_may_be_run_again() {
+        for (found, words) in [
+            (spoilt(|e| e.steal = Some(0.06)), "stole 6 % of a core"),
+            (
+                spoilt(|e| e.foreign_cpu = Some(0.5)),
+                "other processes used 50 %",
+            ),
+            (spoilt(|e| e.major_faults = 3), "3 major page faults"),
+            (spoilt(|e| e.wire_records_lost = true), "ENOBUFS"),
+        ] {
+            says(&found, State::Suspect, words);
+            assert!(found.external);
+        }
+    }
+
+    #[test]
+    fn a_cause_of_our_own_beside_one_from_outside_is_not_external() {
+        let both = spoilt(|e| {
+            e.steal = Some(0.5);
+            e.lateness_p99_ns = Some(900_000);
+        });
+        assert_eq!(
+            (both.state, both.external, both.reasons.len()),
+            (State::Invalid, false, 2)
+        );
+    }
+
+    #[test]
+    fn an_unpinned_published_run_is_suspect() {
+        says(
+            &spoilt(|e| e.unpinned = true),
+            State::Suspect,
+            "placement moves latency",
+        );
+    }
+}

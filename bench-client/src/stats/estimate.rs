@@ -1,0 +1,253 @@
+//! An estimate over blocks: Student's t on the blocks' values, or on their logarithms for ratios (FACTS section 8:
+//! simulated coverage 95 % at 6 and 10 blocks, where a percentile bootstrap has 86 and 90 %).
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// The level of every interval that a verdict rests on.
+pub const LEVEL: f64 = 0.95;
+/// The level of an A/A pair: a 95 % rule would fail one healthy run in twenty.
+pub const AA_LEVEL: f64 = 0.99;
+/// The power at which the minimum detectable effect is stated.
+pub const POWER: f64 = 0.80;
+
+/// The quantile of Student's t with `df` degrees of freedom.
+pub fn t_quantile(p: f64, df: f64) -> f64 {
+    student(df).inverse_cdf(p)
+}
+
+fn student(df: f64) -> StudentsT {
+    StudentsT::new(0.0, 1.0, df).expect("degrees of freedom are positive")
+}
+
+/// A mean over blocks with its standard error; for ratios, on the log scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    mean: f64,
+    /// Standard error; none with a single observation, zero for what is known exactly.
+    se: Option<f64>,
+    n: usize,
+    log: bool,
+}
+
+impl Estimate {
+    /// From one ratio per block. None if there is none, or one is not a positive number.
+    pub fn of_ratios(ratios: &[f64]) -> Option<Self> {
+        if ratios.iter().any(|r| !(r.is_finite() && *r > 0.0)) {
+            return None;
+        }
+        Self::over(ratios.iter().map(|r| r.ln()), true)
+    }
+
+    /// From one difference (or any other value) per block.
+    pub fn of_values(values: &[f64]) -> Option<Self> {
+        if values.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        Self::over(values.iter().copied(), false)
+    }
+
+    /// A ratio that was counted, not sampled: its interval is the point.
+    pub fn exact_ratio(ratio: f64) -> Option<Self> {
+        (ratio.is_finite() && ratio > 0.0).then(|| Self {
+            mean: ratio.ln(),
+            se: Some(0.0),
+            n: 1,
+            log: true,
+        })
+    }
+
+    fn over(values: impl Iterator<Item = f64> + Clone, log: bool) -> Option<Self> {
+        let n = values.clone().count();
+        if n == 0 {
+            return None;
+        }
+        let mean = values.clone().sum::<f64>() / n as f64;
+        let se = (n > 1).then(|| {
+            let squares: f64 = values.map(|v| (v - mean).powi(2)).sum();
+            (squares / (n - 1) as f64 / n as f64).sqrt()
+        });
+        Some(Self { mean, se, n, log })
+    }
+
+    /// Observations.
+    pub fn blocks(&self) -> usize {
+        self.n
+    }
+
+    /// The mean; of ratios, their geometric mean.
+    pub fn point(&self) -> f64 {
+        self.back(self.mean)
+    }
+
+    /// The two-sided interval; none with a single observation.
+    pub fn interval(&self, level: f64) -> Option<(f64, f64)> {
+        let half = self.half_width(level)?;
+        Some((self.back(self.mean - half), self.back(self.mean + half)))
+    }
+
+    /// The one-sided p of "the truth is at most `threshold`": small is evidence for *above*. None with a single observation.
+    pub fn p_above(&self, threshold: f64) -> Option<f64> {
+        Some(1.0 - self.p_below(threshold)?)
+    }
+
+    /// The one-sided p of "the truth is at least `threshold`": small is evidence for *below*.
+    pub fn p_below(&self, threshold: f64) -> Option<f64> {
+        let distance = self.mean - self.scale(threshold);
+        let se = self.se?;
+        if se == 0.0 {
+            return Some(if distance < 0.0 {
+                0.0
+            } else if distance > 0.0 {
+                1.0
+            } else {
+                0.5
+            });
+        }
+        Some(student((self.n - 1) as f64).cdf(distance / se))
+    }
+
+    /// The two-sided p of "the truth is `null`".
+    pub fn p_differs(&self, null: f64) -> Option<f64> {
+        let below = self.p_below(null)?;
+        Some((2.0 * below.min(1.0 - below)).min(1.0))
+    }
+
+    /// The smallest change that as many blocks with this spread find at 95 % in [`POWER`] of all runs: a factor for
+    /// ratios, a difference else. None where the spread is not known.
+    pub fn minimum_detectable(&self) -> Option<f64> {
+        let se = self.se?;
+        if self.n < 2 {
+            return None;
+        }
+        let df = (self.n - 1) as f64;
+        let effect = (t_quantile(1.0 - (1.0 - LEVEL) / 2.0, df) + t_quantile(POWER, df)) * se;
+        Some(if self.log { effect.exp() } else { effect })
+    }
+
+    fn half_width(&self, level: f64) -> Option<f64> {
+        let se = self.se?;
+        if se == 0.0 {
+            return Some(0.0);
+        }
+        Some(t_quantile(1.0 - (1.0 - level) / 2.0, (self.n - 1) as f64) * se)
+    }
+
+    fn back(&self, value: f64) -> f64 {
+        if self.log { value.exp() } else { value }
+    }
+
+    fn scale(&self, value: f64) -> f64 {
+        if self.log { value.ln() } else { value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64, tolerance: f64) {
+        assert!((a - b).abs() <= tolerance, "{a} is not {b} ± {tolerance}");
+    }
+
+    #[test]
+    fn t_quantiles_are_those_of_the_printed_tables() {
+        for (p, df, table) in [
+            (0.975, 1.0, 12.706),
+            (0.975, 5.0, 2.571),
+            (0.975, 9.0, 2.262),
+            (0.995, 5.0, 4.032),
+            (0.995, 9.0, 3.250),
+            (0.80, 9.0, 0.883),
+            (0.975, 30.0, 2.042),
+            (0.025, 5.0, -2.571),
+        ] {
+            near(t_quantile(p, df), table, 6e-4);
+        }
+        near(t_quantile(0.5, 5.0), 0.0, 1e-6);
+    }
+
+    #[test]
+    fn a_worked_example_by_hand() {
+        // 1…6: mean 3.5, SD √3.5, SE √3.5/√6 = 0.763763; t(5) = 2.570582.
+        let e = Estimate::of_values(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        let (low, high) = e.interval(0.95).unwrap();
+        near(low, 3.5 - 2.570582 * 0.763763, 1e-4);
+        near(high, 3.5 + 2.570582 * 0.763763, 1e-4);
+    }
+
+    #[test]
+    fn a_ratio_and_its_inverse_agree() {
+        let ratios = [1.1, 0.9, 1.3, 1.05, 1.2, 0.97];
+        let inverse: Vec<f64> = ratios.iter().map(|r| 1.0 / r).collect();
+        let (low, high) = Estimate::of_ratios(&ratios)
+            .unwrap()
+            .interval(0.95)
+            .unwrap();
+        let (inverse_low, inverse_high) = Estimate::of_ratios(&inverse)
+            .unwrap()
+            .interval(0.95)
+            .unwrap();
+        near(low, 1.0 / inverse_high, 1e-9);
+        near(high, 1.0 / inverse_low, 1e-9);
+    }
+
+    #[test]
+    fn p_and_interval_say_the_same() {
+        let e = Estimate::of_ratios(&[1.1, 0.9, 1.3, 1.05, 1.2, 0.97]).unwrap();
+        let (low, high) = e.interval(0.95).unwrap();
+        near(e.p_above(low).unwrap(), 0.025, 1e-6);
+        near(e.p_below(high).unwrap(), 0.025, 1e-6);
+        near(e.p_differs(low).unwrap(), 0.05, 1e-6);
+    }
+
+    #[test]
+    fn one_observation_has_a_point_and_no_interval() {
+        let e = Estimate::of_ratios(&[2.0]).unwrap();
+        near(e.point(), 2.0, 1e-12);
+        assert_eq!(
+            (e.interval(0.95), e.p_above(1.0), e.minimum_detectable()),
+            (None, None, None)
+        );
+        assert_eq!(Estimate::of_ratios(&[]), None);
+    }
+
+    #[test]
+    fn what_was_counted_is_its_own_interval() {
+        let e = Estimate::exact_ratio(2.3).unwrap();
+        let (low, high) = e.interval(0.95).unwrap();
+        near(low, 2.3, 1e-12);
+        near(high, 2.3, 1e-12);
+        assert_eq!((e.p_above(3.0), e.p_below(3.0)), (Some(1.0), Some(0.0)));
+    }
+
+    #[test]
+    fn a_ratio_that_is_no_positive_number_gives_no_estimate() {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(Estimate::of_ratios(&[1.0, bad]), None);
+        }
+    }
+
+    #[test]
+    fn the_detectable_effect_is_that_of_the_facts() {
+        // Ten blocks with a block-to-block SD of 0.05 find 5 % in 79 % of cases (FACTS section 8).
+        let sd = 0.05f64;
+        let spread = sd * (9.0f64 / 10.0).sqrt();
+        let ratios: Vec<f64> = (0..10)
+            .map(|i| {
+                if i % 2 == 0 {
+                    spread.exp()
+                } else {
+                    (-spread).exp()
+                }
+            })
+            .collect();
+        near(
+            Estimate::of_ratios(&ratios)
+                .unwrap()
+                .minimum_detectable()
+                .unwrap(),
+            1.05,
+            0.003,
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! Statistics, pure and in small files, each tested against theory: histograms with censoring, intervals over blocks,
+//! corrections and checks. Nothing here knows what a transport, a trial or a claim is.
+
+pub mod aa;
+pub mod binomial;
+pub mod estimate;
+pub mod histogram;
+pub mod holm;
+pub mod latency;
+pub mod little;
+pub mod slope;
+pub mod steady;
+
+pub use estimate::Estimate;
+pub use latency::Minimum;
+
+#[cfg(test)]
+mod simulation;

@@ -1,0 +1,102 @@
+//! Coverage of the interval over blocks, by seeded simulation: paired arms with a known true ratio, the noise that
+//! benchmarks have, 2,000 repetitions each.
+
+use super::Estimate;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const TRUE_RATIO: f64 = 1.3;
+const REPETITIONS: usize = 2_000;
+
+fn normal(rng: &mut StdRng) -> f64 {
+    let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// One arm's noise, as a factor; `block` is there for noise that moves over time.
+type Noise = fn(&mut StdRng, f64) -> f64;
+
+fn coverage(blocks: usize, seed: u64, drift: Noise, noise: Noise) -> f64 {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut hits = 0;
+    for _ in 0..REPETITIONS {
+        let mut level = 1.0;
+        let ratios: Vec<f64> = (0..blocks)
+            .map(|_| {
+                // Both arms of a block see the same machine: what drifts is shared, the rest is not.
+                level = drift(&mut rng, level);
+                let a = TRUE_RATIO * level * noise(&mut rng, 0.0);
+                let b = level * noise(&mut rng, 0.0);
+                a / b
+            })
+            .collect();
+        let (low, high) = Estimate::of_ratios(&ratios)
+            .unwrap()
+            .interval(0.95)
+            .unwrap();
+        hits += usize::from(low <= TRUE_RATIO && TRUE_RATIO <= high);
+    }
+    hits as f64 / REPETITIONS as f64
+}
+
+fn still(_: &mut StdRng, level: f64) -> f64 {
+    level
+}
+
+fn wandering(rng: &mut StdRng, level: f64) -> f64 {
+    level * (0.15 * normal(rng) - 0.03).exp()
+}
+
+fn gaussian(rng: &mut StdRng, _: f64) -> f64 {
+    (1.0 + 0.08 * normal(rng)).max(0.05)
+}
+
+fn lognormal(rng: &mut StdRng, _: f64) -> f64 {
+    (0.25 * normal(rng)).exp()
+}
+
+fn student_3(rng: &mut StdRng, _: f64) -> f64 {
+    let chi: f64 = (0..3).map(|_| normal(rng).powi(2)).sum();
+    (0.08 * normal(rng) / (chi / 3.0).sqrt()).exp()
+}
+
+fn pareto(rng: &mut StdRng, _: f64) -> f64 {
+    (1.0 - rng.random::<f64>()).powf(-1.0 / 2.5)
+}
+
+#[test]
+fn the_interval_covers_the_truth_in_at_least_93_percent_of_runs() {
+    let noises: [(&str, Noise, Noise); 5] = [
+        ("normal", still, gaussian),
+        ("lognormal", still, lognormal),
+        ("heavy-tailed, t with 3 degrees", still, student_3),
+        ("heavy-tailed, Pareto", still, pareto),
+        ("drifting", wandering, gaussian),
+    ];
+    for (seed, (name, drift, noise)) in noises.into_iter().enumerate() {
+        for blocks in [6, 10] {
+            let covered = coverage(blocks, 0x5eed + seed as u64, drift, noise);
+            assert!(covered >= 0.93, "{name} over {blocks} blocks: {covered}");
+            // An interval that always covers would be no interval: heavy tails widen it, and no further than this.
+            assert!(covered <= 0.995, "{name} over {blocks} blocks: {covered}");
+        }
+    }
+}
+
+#[test]
+fn a_healthy_aa_pair_passes_and_a_planted_tenth_does_not() {
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut share = |effect: f64| {
+        let passed = (0..REPETITIONS)
+            .filter(|_| {
+                let ratios: Vec<f64> = (0..10)
+                    .map(|_| effect * (0.04 * normal(&mut rng)).exp())
+                    .collect();
+                super::aa::passes(&Estimate::of_ratios(&ratios).unwrap())
+            })
+            .count();
+        passed as f64 / REPETITIONS as f64
+    };
+    assert!(share(1.0) > 0.98);
+    assert!(share(1.10) < 0.02);
+}
