@@ -6,5 +6,6 @@ pub mod cpu;
 pub mod error;
 pub mod place;
 pub mod timer;
+pub mod wire;
 
 pub use error::Error;
