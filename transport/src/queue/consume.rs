@@ -33,9 +33,10 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     };
     let link = route.open("service").await?;
     let mut in_force = route.in_force(&link);
-    let consumer = server.consume(&link.channel).await.with_context(|| {
-        format!("RabbitMQ did not accept a consumer on {}", route.queue)
-    })?;
+    let consumer = server
+        .consume(&link.channel)
+        .await
+        .with_context(|| format!("RabbitMQ did not accept a consumer on {}", route.queue))?;
     for (name, value) in [
         ("prefetch", server.prefetch.to_string()),
         ("acknowledgement", "manual, after the work".to_string()),
@@ -83,7 +84,11 @@ impl<S: Service> Server<S> {
         let mut work = JoinSet::new();
         let tally = Tally::default();
         loop {
-            if self.deliver(&mut link, &mut consumer, &mut work, &mut stopped).await == Stopped {
+            if self
+                .deliver(&mut link, &mut consumer, &mut work, &mut stopped)
+                .await
+                == Stopped
+            {
                 let cancel = BasicCancelOptions::default();
                 let _ = link.channel.basic_cancel(consumer.tag(), cancel).await;
                 while work.join_next().await.is_some() {}

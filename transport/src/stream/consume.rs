@@ -60,6 +60,8 @@ fn config(route: &Route) -> ClientConfig {
         // librdkafka's default stalls a consumer whose queue was full for a second.
         .set("fetch.queue.backoff.ms", "2")
         .set("fetch.error.backoff.ms", "50")
+        // librdkafka wants this below the whole fetch's limit, also where bodies are small.
+        .set("message.max.bytes", route.max_record.to_string())
         .set("max.partition.fetch.bytes", route.max_record.to_string())
         .set("fetch.max.bytes", (2 * route.max_record).to_string())
         .set(

@@ -267,13 +267,7 @@ impl Caller for StreamCaller {
 }
 
 impl Publisher {
-    async fn publish(
-        &self,
-        kind: Kind,
-        key: String,
-        body: Bytes,
-        stamp: Option<Stamp>,
-    ) -> Outcome {
+    async fn publish(&self, kind: Kind, key: String, body: Bytes, stamp: Option<Stamp>) -> Outcome {
         let deadline = Instant::now() + self.deadline;
         let permit = match self.window.clone().try_acquire_owned() {
             Ok(permit) => permit,
@@ -288,9 +282,10 @@ impl Publisher {
             },
         };
         let (call, report) = oneshot::channel();
-        let mut record = BaseRecord::<str, [u8], _>::with_opaque_to(&self.topic, Box::new((call, permit)))
-            .payload(&body[..])
-            .headers(self.headers(kind, stamp));
+        let mut record =
+            BaseRecord::<str, [u8], _>::with_opaque_to(&self.topic, Box::new((call, permit)))
+                .payload(&body[..])
+                .headers(self.headers(kind, stamp));
         if !key.is_empty() {
             record = record.key(key.as_str());
         }
