@@ -199,3 +199,6 @@ pub fn order_id(run: u64, producer: u32, sequence: u64) -> [u8; 36] {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,3 +224,6 @@ impl FromStr for Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@
 //! fail      = "fail=" ( percent "%" | share )    that share of orders fails at the end
 //! spin      = "spin(" duration ")"               busy on the CPU, added to the mix's time
 //! workers   = "workers=" count                   for the whole run; may be a section of its own
-//! duration  = number ( "ns" | "us" | "µs" | "ms" | "s" | "m" )
+//! duration  = "0" | number ( "ns" | "us" | "µs" | "ms" | "s" | "m" )
 //! ```
 
 mod duration;
@@ -108,9 +108,10 @@ impl Slowness {
             .map_or(Duration::ZERO, |phase| phase.mean() + phase.spin)
     }
 
-    /// Where one phase gives way to the next, since the run's start, without 0.
-    pub fn boundaries(&self) -> impl Iterator<Item = Duration> {
-        self.phases.iter().filter_map(|phase| phase.end)
+    /// The phases since the run's start, contiguous from 0: first instant, and first instant after it if it ends.
+    /// Empty if nothing is ever added.
+    pub fn phases(&self) -> impl Iterator<Item = (Duration, Option<Duration>)> {
+        self.phases.iter().map(|phase| (phase.start, phase.end))
     }
 
     fn phase(&self, since_start: Duration) -> Option<&Phase> {
@@ -148,19 +149,17 @@ impl fmt::Display for Slowness {
         if sections.is_empty() {
             sections.push("none".into());
         }
+        let mut text = sections.join("; ");
         if let Some(workers) = self.workers {
-            // Of the whole run: beside its only phase, or in a section of its own.
-            let separator = if sections.len() > 1 || !(whole_run || self.phases.is_empty()) {
-                "; "
-            } else {
+            // They hold for the whole run: beside its only phase, else in a section of their own.
+            let separator = if whole_run || self.phases.is_empty() {
                 " "
+            } else {
+                "; "
             };
-            return f.pad(&format!(
-                "{}{separator}workers={workers}",
-                sections.join("; ")
-            ));
+            text.push_str(&format!("{separator}workers={workers}"));
         }
-        f.pad(&sections.join("; "))
+        f.pad(&text)
     }
 }
 
@@ -180,8 +179,8 @@ impl fmt::Display for Phase {
             write!(f, " spin({})", duration::show(self.spin))?;
         }
         if self.fail > 0.0 {
-            // As a percentage where that says exactly the same.
-            let percent = self.fail * 100.0;
+            // As a percentage where a short one says exactly the same.
+            let percent = (self.fail * 100.0 * 1e6).round() / 1e6;
             if percent / 100.0 == self.fail {
                 write!(f, " fail={percent}%")?;
             } else {

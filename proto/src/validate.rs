@@ -162,3 +162,6 @@ fn same_currency(expected: &str, money: &Money, name: impl Fn() -> String) -> Re
         got: money.currency_code.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ pub(super) fn messages(class: PayloadClass, seed: u64) -> Vec<Message> {
             ..Blob::default()
         }),
         PayloadClass::Doubles => blobs(&mut |_| Blob {
-            doubles: numbers(|| random.random_range(0.0..1_000.0)),
+            doubles: numbers(|| random.random_range(-1_000.0..1_000.0)),
             ..Blob::default()
         }),
         // Shown as `7.0`: the case where JSON is the smaller one.

@@ -13,6 +13,9 @@ const UNITS: [(&str, u64); 5] = [
 
 /// Reads `200us`, `1.5ms`, `10s`: a decimal number and a unit, up to `longest`.
 pub(super) fn parse(text: &str, longest: Duration) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let digits = text
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(text.len());

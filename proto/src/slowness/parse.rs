@@ -12,6 +12,9 @@ const MOST_WORKERS: usize = 65_536;
 /// Above it a lognormal's tail is nothing but the longest time.
 const LARGEST_SIGMA: f64 = 5.0;
 
+/// Keeps sums of weights far from where f64 ends.
+const LARGEST_WEIGHT: f64 = 1e9;
+
 /// Reads a whole specification.
 pub(super) fn slowness(text: &str) -> Result<Slowness, String> {
     let mut slowness = Slowness::none();
@@ -117,7 +120,9 @@ impl Terms {
         } else if let Some(count) = term.strip_prefix("workers=") {
             set(&mut self.workers, workers(count)?, "workers=")
         } else if let Some(time) = call(term, "spin") {
-            let time = duration::parse(time, LONGEST_TIME)?;
+            let time = duration::parse(time, LONGEST_TIME).map_err(|e| {
+                format!("expected spin(time) such as spin(50us), got '{term}': {e}")
+            })?;
             set(&mut self.spin, time, "spin()")
         } else if let Some((name, _)) = term.split_once('=') {
             Err(format!(
@@ -155,7 +160,7 @@ fn span(term: &str, start: &str, end: &str) -> Result<(Duration, Option<Duration
     let start = at(start)?;
     let end = (!end.is_empty()).then(|| at(end)).transpose()?;
     if end.is_some_and(|end| end <= start) {
-        return Err(wrong("it ends before it begins".into()));
+        return Err(wrong("its end must come after its start".into()));
     }
     Ok((start, end))
 }
@@ -185,7 +190,7 @@ fn workers(count: &str) -> Result<usize, String> {
 }
 
 fn mix(term: &str) -> Result<Vec<Part>, String> {
-    if term == "none" || term == "0" {
+    if term == "none" {
         return Ok(Vec::new());
     }
     let mut parts = split_parts(term)
@@ -220,8 +225,8 @@ fn part(text: &str) -> Result<Part, String> {
         None => (text, 1.0),
         Some((time, weight)) => {
             let weight = number(weight)
-                .filter(|weight| *weight > 0.0)
-                .ok_or_else(|| format!("expected a weight above 0 such as 5ms:90, got '{text}'"))?;
+                .filter(|weight| *weight > 0.0 && *weight <= LARGEST_WEIGHT)
+                .ok_or_else(|| format!("expected a weight above 0 and up to {LARGEST_WEIGHT} such as 5ms:90, got '{text}'"))?;
             (time, weight)
         }
     };
