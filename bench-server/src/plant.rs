@@ -95,7 +95,8 @@ impl Plant {
             key,
         } = delivery;
         self.seen += 1;
-        let falls = |every: Option<u64>| u64::from(every.is_some_and(|n| self.seen.is_multiple_of(n)));
+        let falls =
+            |every: Option<u64>| u64::from(every.is_some_and(|n| self.seen.is_multiple_of(n)));
         self.due.dropped += falls(self.spec.drop);
         self.due.doubled += falls(self.spec.double);
         self.due.swapped += falls(self.spec.swap);

@@ -1,5 +1,9 @@
 //! What the tests of this crate share: valid orders, a plain HTTP client, and the real program as a child process.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part of this"
+)]
 
 use bench_proto::control::{Account, Reset, Span};
 use bench_proto::slowness::Slowness;

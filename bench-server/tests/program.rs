@@ -1,0 +1,258 @@
+//! The real program: what it prints, how it stops, and what it refuses before anything starts.
+
+mod common;
+
+use bench_proto::{Format, Message, Stamp};
+use common::{Orders, Program, RUN, command, http, origin, reset};
+use nix::sys::signal::Signal;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Places one order over HTTP and JSON; the status.
+async fn place(address: &str, sequence: u64) -> u16 {
+    let Message::Order(order) = Orders::new().next(sequence) else {
+        panic!("an order was expected");
+    };
+    let stamp = origin(sequence).stamp.unwrap().to_text();
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        (Stamp::HEADER, String::from_utf8(stamp.to_vec()).unwrap()),
+    ];
+    let body = Format::Json.encode(&order);
+    http(address, "POST", "/v1/orders", &headers, body).await.0
+}
+
+#[tokio::test]
+async fn the_ready_line_names_every_address_and_what_is_in_force() {
+    let program = Program::start(&[
+        "--tcp",
+        "127.0.0.1:0",
+        "--rest",
+        "localhost:0",
+        "--grpc",
+        "127.0.0.1:0",
+        "--slow",
+        "fail=0% workers=8",
+        "--threads",
+        "1",
+        "--seed",
+        "5",
+        "--max-body",
+        "64KiB",
+    ]);
+    let ready = &program.ready;
+    assert!(ready.ready);
+    assert_eq!(ready.pid, program.child.id());
+    let names: Vec<_> = ready.listeners.keys().map(String::as_str).collect();
+    assert_eq!(names, ["grpc", "rest", "tcp"]);
+    for address in ready.listeners.values().chain(&ready.control) {
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        assert_ne!(address.port(), 0);
+        tokio::net::TcpStream::connect(address).await.unwrap();
+    }
+    let service = &ready.in_force["service"];
+    for (name, value) in [
+        ("workers", "8"),
+        ("threads", "1"),
+        ("seed", "5"),
+        ("max_body", "65536"),
+    ] {
+        assert_eq!(service[name], value);
+    }
+    for name in ["tcp", "rest", "grpc"] {
+        assert!(!ready.in_force[name].is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn orders_that_come_over_a_port_are_in_the_account_of_the_control_port() {
+    let program = Program::start(&["--rest", "127.0.0.1:0"]);
+    let control = program.control();
+    control.reset(&reset()).await;
+    for sequence in 0..10 {
+        assert_eq!(place(program.rest(), sequence).await, 200);
+    }
+    let account = control.account().await;
+    assert_eq!((account.run, account.progress.delivered), (RUN, 10));
+}
+
+#[tokio::test]
+async fn a_stopped_service_finishes_what_it_accepted_and_leaves_nothing_behind() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let program = Program::start(&["--rest", "127.0.0.1:0", "--slow", "300ms"]);
+        let control = program.control();
+        let token_file = program.ready.token_file.clone().unwrap();
+        let address = program.rest().to_owned();
+        let placed = tokio::spawn(async move { place(&address, 0).await });
+        while control.call("GET", "/v1/progress", "").await.1["in_service"] != 1 {
+            tokio::task::yield_now().await;
+        }
+        program.signal(signal);
+        assert_eq!(placed.await.unwrap(), 200);
+        let (code, out, err) = tokio::task::spawn_blocking(|| program.end()).await.unwrap();
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+        assert!(!token_file.exists());
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_service_at_once() {
+    let program = Program::start(&["--rest", "127.0.0.1:0", "--slow", "60m"]);
+    let control = program.control();
+    let address = program.rest().to_owned();
+    let cut = tokio::spawn(async move { place(&address, 0).await });
+    while control.call("GET", "/v1/progress", "").await.1["in_service"] != 1 {
+        tokio::task::yield_now().await;
+    }
+    program.signal(Signal::SIGTERM);
+    // The first signal is taken once the port no longer accepts.
+    while tokio::net::TcpStream::connect(program.rest()).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    program.signal(Signal::SIGTERM);
+    let (code, _, err) = tokio::task::spawn_blocking(|| program.end()).await.unwrap();
+    assert_eq!(code, Some(1));
+    assert!(err.contains("asked twice"), "{err}");
+    assert!(cut.await.is_err());
+}
+
+/// Whether a process still runs; one that has ended and was not yet fetched by its parent doesn't.
+fn runs(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => !stat.rsplit_once(") ").unwrap().1.starts_with(['Z', 'X']),
+        Err(_) => false,
+    }
+}
+
+#[test]
+fn a_service_with_its_parent_goes_when_the_parent_is_killed() {
+    let program = env!("CARGO_BIN_EXE_bench-server");
+    let mut parent = Command::new("sh")
+        .arg("-c")
+        .arg(format!(
+            "'{program}' serve --rest 127.0.0.1:0 --with-parent & wait"
+        ))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(parent.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let ready: bench_server::ready::Ready = serde_json::from_str(&line).unwrap();
+    assert!(runs(ready.pid));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    // Its end closes the pipe; nothing but its end does.
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    while runs(ready.pid) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!ready.token_file.unwrap().exists());
+}
+
+#[test]
+fn a_service_with_its_parent_outlives_the_thread_that_started_it() {
+    let program =
+        std::thread::spawn(|| Program::start(&["--rest", "127.0.0.1:0", "--with-parent"]))
+            .join()
+            .unwrap();
+    // The signal of the thread's death, if it is taken for the parent's, ends the program before this answer.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for sequence in 0..20 {
+        assert_eq!(runtime.block_on(place(program.rest(), sequence)), 200);
+    }
+    program.signal(Signal::SIGTERM);
+    assert_eq!(program.end().0, Some(0));
+}
+
+#[test]
+fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to_give() {
+    let taken = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(taken.path(), "not a token").unwrap();
+    let taken = taken.path().to_str().unwrap();
+    let listener = ["--tcp", "127.0.0.1:0"];
+    let cases: [(&[&str], &str); 19] = [
+        (&[], "give --tcp, --rest, --grpc, --queue or --stream"),
+        (&["--rest", "here"], "expected an address"),
+        (&["--rest", "127.0.0.1:70000"], "expected an address"),
+        (&["--queue", "http://me:secret@host"], "amqp://"),
+        (&["--queue", "env"], "HOPBENCH_AMQP_URL"),
+        (&["--stream", "localhost"], "expected brokers"),
+        (&["--slow", "sometimes"], "sometimes"),
+        (&["--workers", "0"], "1 to 1000000"),
+        (&["--durability", "forever"], "durability class"),
+        (&["--durability", "process"], "--journal DIR"),
+        (&["--format", "xml"], "protobuf"),
+        (&["--prefetch", "0"], "prefetch"),
+        (&["--partitions", "0"], "partitions"),
+        (&["--max-body", "4GiB"], "expected a size"),
+        (&["--threads", "0"], "threads"),
+        (&["--pin", "8000"], "which this process may use"),
+        (&["--scope", "a/b"], "letters, digits"),
+        (&["--control", "off", "--token-file", "t"], "control off"),
+        (&["--token-file", taken], "is no token"),
+    ];
+    for (flags, says) in cases {
+        let mut command = command(if flags.is_empty() { &[] } else { &listener });
+        let output = command.args(flags).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {stderr}");
+        assert!(stderr.contains(says), "{flags:?}: {stderr}");
+        assert!(
+            !stderr.contains("secret") && output.stdout.is_empty(),
+            "{flags:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_failure_with_a_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for flags in [
+        ["--rest", &address],
+        ["--tcp", &address],
+        ["--grpc", &address],
+    ] {
+        let output = command(&flags).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(&address), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_from_the_environment_leaves_no_file_and_a_weak_one_is_refused() {
+    let mut with_token = command(&["--rest", "127.0.0.1:0"]);
+    with_token.env("HOPBENCH_TOKEN", "x".repeat(40));
+    let program = Program::started(with_token);
+    assert_eq!(program.ready.token_file, None);
+    let control = common::Control {
+        address: program.ready.control.clone().unwrap(),
+        token: "x".repeat(40),
+    };
+    assert_eq!(control.call("GET", "/v1/progress", "").await.0, 200);
+    let mut weak = command(&["--rest", "127.0.0.1:0"]);
+    let output = weak.env("HOPBENCH_TOKEN", "short").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_listener_that_others_can_reach_is_announced_loudly() {
+    let program = Program::start(&["--rest", "0.0.0.0:0", "--control", "off"]);
+    assert_eq!(
+        (&program.ready.control, &program.ready.token_file),
+        (&None, &None)
+    );
+    program.signal(Signal::SIGTERM);
+    let (code, _, err) = program.end();
+    assert_eq!(code, Some(0));
+    assert!(
+        err.contains("WARNING: --rest 0.0.0.0:0 can be reached from other machines"),
+        "{err}"
+    );
+}
