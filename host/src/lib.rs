@@ -3,7 +3,9 @@
 
 pub mod clock;
 pub mod cpu;
+pub mod disk;
 pub mod error;
+pub mod machine;
 pub mod place;
 pub mod timer;
 pub mod wire;

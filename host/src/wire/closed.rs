@@ -84,7 +84,8 @@ struct Shared {
 }
 
 impl DestroyListener {
-    /// Starts to listen for sockets that were connected to one of `ports`. Needs root (CAP_NET_ADMIN).
+    /// Starts to listen for sockets that were connected to one of `ports`. Some kernels and
+    /// containers allow that to root (CAP_NET_ADMIN) only.
     pub fn start(ports: &[u16]) -> Result<Self, Error> {
         let refused = |source: io::Error| Error::Refused {
             what: "report closed TCP sockets (netlink group SKNLGRP_INET_TCP_DESTROY)".into(),

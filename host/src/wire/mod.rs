@@ -226,7 +226,7 @@ impl WireUsage {
         if let Some(name) = legs_of(legs, lost.pid, lost.remote.port()).next() {
             self.errors.push(format!(
                 "the connection {} → {} of {name} was expected to stay open through the window, but it ended: what \
-                 it carried in it is not counted; run as root with a listener for closed sockets to count it",
+                 it carried in it is not counted; listen for closed sockets to count it",
                 lost.local, lost.remote
             ));
         }
