@@ -12,6 +12,9 @@ pub use trial::{
     Validity, WireLeg,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The schema that this build writes, and the only one it reads.
 pub const SCHEMA: &str = "hopbench/1";
 

@@ -1,1 +1,0 @@
-//! Every claim as data.

@@ -1,0 +1,224 @@
+//! One part of a claim: a ratio over blocks, judged by its rule, and kept from deciding where the measurement cannot
+//! carry it (too few blocks, SUSPECT blocks that change the verdict, a failed A/A).
+
+use super::combine::Judged;
+use super::rules::{Decision, Interval, Measured, Rule};
+use super::samples::{CellTrials, Metric, Paired, Sample, cells, is_twin};
+use crate::results::{Part, Run, Trial, Verdict};
+use crate::stats::{Estimate, aa};
+
+/// What an A/A pair says of a metric in this run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resolution {
+    /// Every pair passed.
+    Passed,
+    /// One did not: its cell.
+    Failed(String),
+    /// There was none.
+    Untested,
+}
+
+/// The run's A/A pairs for a metric. A claim on p99 falls with the pair's p99, not with its throughput.
+pub fn resolution(run: &Run, metric: Metric) -> Resolution {
+    let mut found = Resolution::Untested;
+    for experiment in super::samples::experiments(run) {
+        for (first, second) in twins(&cells(run, experiment)) {
+            let paired = Paired::of(second, first, |t| metric.of(t), |t| metric.of(t));
+            if paired.blocks.is_empty() {
+                continue;
+            }
+            if !Estimate::of_ratios(&paired.ratios(true)).is_some_and(|e| aa::passes(&e)) {
+                return Resolution::Failed(first.cell.id.clone());
+            }
+            found = Resolution::Passed;
+        }
+    }
+    found
+}
+
+/// The A/A pairs among an experiment's cells.
+pub fn twins<'a, 'r>(cells: &'a [CellTrials<'r>]) -> Vec<(&'a CellTrials<'r>, &'a CellTrials<'r>)> {
+    let pairs = |first: &'a CellTrials<'r>| {
+        cells
+            .iter()
+            .filter(|c| is_twin(first.cell, c.cell))
+            .map(move |c| (first, c))
+    };
+    cells.iter().flat_map(pairs).collect()
+}
+
+/// A question to a ratio.
+pub struct Question<'q> {
+    /// The part's name.
+    pub name: String,
+    /// Its rule.
+    pub rule: Rule,
+    /// The metric whose A/A pair must pass.
+    pub metric: Metric,
+    /// Reads the value above the line.
+    pub above: &'q dyn Fn(&Trial) -> Option<Sample>,
+    /// Reads the value below it.
+    pub below: &'q dyn Fn(&Trial) -> Option<Sample>,
+    /// The finding in words, given e.g. `0.58× [0.55, 0.61]`.
+    pub says: &'q dyn Fn(&str) -> String,
+}
+
+/// Judges a ratio of two cells (or of two values of one cell).
+pub fn judge(
+    run: &Run,
+    q: &Question<'_>,
+    numerator: &CellTrials<'_>,
+    denominator: &CellTrials<'_>,
+) -> Judged {
+    let mut cells = vec![numerator.cell.id.clone()];
+    if denominator.cell.id != numerator.cell.id {
+        cells.push(denominator.cell.id.clone());
+    }
+    let paired = Paired::of(numerator, denominator, q.above, q.below);
+    let blank = |verdict, reason| Judged {
+        part: part(q, verdict, cells.clone(), reason),
+        p: None,
+    };
+    let Some(measured) = paired.measured(true, Some(1e6)) else {
+        let why = paired
+            .excluded
+            .first()
+            .map_or("no block has both cells", String::as_str);
+        return blank(
+            Verdict::NotMeasured,
+            format!("no block gives a value ({why})"),
+        );
+    };
+    let Some((decision, p)) = measured.judge(q.rule) else {
+        let reason = format!(
+            "one block gives no interval: {}",
+            (q.says)(&format!("{}×", number(measured.ratio.point())))
+        );
+        return blank(Verdict::Inconclusive, reason);
+    };
+    let interval = measured
+        .interval()
+        .unwrap_or(Interval::new(0.0, f64::INFINITY));
+    let finding = format!(
+        "{} over {} blocks",
+        (q.says)(&show(&measured, interval, q.rule)),
+        paired.blocks.len()
+    );
+    let doubt = doubt(run, q, &paired, decision, [numerator, denominator]);
+    let mut judged = Judged {
+        part: part(q, decision.verdict, cells, finding),
+        p: Some(p),
+    };
+    judged.part.low = interval.low.is_finite().then_some(interval.low);
+    judged.part.high = interval.high.is_finite().then_some(interval.high);
+    judged.part.beyond = decision.beyond.map(|b| b.to_string());
+    if let Some(doubt) = doubt {
+        judged.part.verdict = Verdict::Inconclusive;
+        judged.part.beyond = None;
+        judged.part.reason = format!("{}, but {doubt}", judged.part.reason);
+        judged.p = Some(1.0);
+    } else if let Some(beyond) = decision.beyond {
+        judged.part.reason = format!("{} ({beyond})", judged.part.reason);
+    }
+    judged
+}
+
+/// A part that nothing in the run speaks to.
+pub fn not_measured(name: impl Into<String>, reason: impl Into<String>) -> Judged {
+    let part = Part {
+        name: name.into(),
+        verdict: Verdict::NotMeasured,
+        beyond: None,
+        low: None,
+        high: None,
+        unit: String::new(),
+        cells: vec![],
+        reason: reason.into(),
+    };
+    Judged { part, p: None }
+}
+
+fn part(q: &Question<'_>, verdict: Verdict, cells: Vec<String>, reason: String) -> Part {
+    Part {
+        name: q.name.clone(),
+        verdict,
+        beyond: None,
+        low: None,
+        high: None,
+        unit: "×".into(),
+        cells,
+        reason,
+    }
+}
+
+/// Why a decision may not stand.
+fn doubt(
+    run: &Run,
+    q: &Question<'_>,
+    paired: &Paired,
+    decision: Decision,
+    cells: [&CellTrials<'_>; 2],
+) -> Option<String> {
+    if let Some(cell) = cells.iter().find(|c| !c.has_headline()) {
+        return Some(format!(
+            "`{}` kept {} of {} blocks, too few for a headline",
+            cell.cell.id,
+            cell.kept().count(),
+            cell.of
+        ));
+    }
+    if let Resolution::Failed(cell) = resolution(run, q.metric) {
+        return Some(format!(
+            "the A/A pair of `{cell}` failed for {}: the run is too noisy or biased for it",
+            q.metric.name()
+        ));
+    }
+    if paired.any_suspect() {
+        let clean = paired
+            .measured(false, Some(1e6))
+            .and_then(|m| m.judge(q.rule));
+        let verdict = clean.map_or(Verdict::Inconclusive, |(d, _)| d.verdict);
+        if verdict != decision.verdict {
+            return Some(format!(
+                "it is {} with SUSPECT blocks and {verdict} without them",
+                decision.verdict
+            ));
+        }
+    }
+    None
+}
+
+/// `0.58× [0.55, 0.61]`, or what is known of it; for *equal* with the difference beside.
+fn show(measured: &Measured, interval: Interval, rule: Rule) -> String {
+    let point = number(measured.ratio.point());
+    let ratio = match (measured.open_low, measured.open_high) {
+        (false, false) => format!(
+            "{point}× [{}, {}]",
+            number(interval.low),
+            number(interval.high)
+        ),
+        (false, true) => format!("at least {}×", number(interval.low)),
+        (true, false) => format!("at most {}×", number(interval.high)),
+        (true, true) => format!("unknown (about {point}×, but both are lower bounds)"),
+    };
+    match (rule, measured.difference()) {
+        (Rule::Equal, Some(d)) if d.low.is_finite() && d.high.is_finite() => {
+            format!("{ratio}, {:+.2} to {:+.2} ms,", d.low, d.high)
+        }
+        _ => ratio,
+    }
+}
+
+/// Three significant digits, without an exponent.
+pub fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    let decimals = match magnitude {
+        m if !m.is_finite() => return "∞".into(),
+        m if m >= 100.0 => 0,
+        m if m >= 10.0 => 1,
+        m if m >= 0.1 || m == 0.0 => 2,
+        m if m >= 0.01 => 3,
+        _ => 4,
+    };
+    format!("{value:.decimals$}")
+}

@@ -1,0 +1,142 @@
+//! The paired ratios of a run: every transport against REST where the durability class is equal, and the A/A pairs.
+
+use super::part::twins;
+use super::samples::{CellTrials, Metric, Paired, cells, experiments, is_base};
+use crate::results::{Arrival, Cell, Ratio, Run};
+use crate::stats::estimate::{AA_LEVEL, LEVEL};
+use crate::stats::{Estimate, aa};
+
+/// Metrics of a closed loop: its latency is its throughput (Little), so none is compared.
+const CLOSED: [Metric; 2] = [Metric::Throughput, Metric::CpuPerOp];
+/// Metrics of an open loop: its throughput is its rate.
+const OPEN: [Metric; 5] = [
+    Metric::AcceptP50,
+    Metric::AcceptP99,
+    Metric::CompletionP50,
+    Metric::CompletionP99,
+    Metric::CpuPerOp,
+];
+
+/// All ratios, experiment by experiment, A/A pairs last in each. Trials with phases are compared phase by phase in the
+/// claims, not here: their latency as a whole is a mixture.
+pub fn ratios(run: &Run) -> Vec<Ratio> {
+    let mut rows = Vec::new();
+    for experiment in experiments(run) {
+        let all = cells(run, experiment);
+        let plain = |c: &CellTrials<'_>| c.blocks.values().all(|t| t.phases.is_empty());
+        for base in all
+            .iter()
+            .filter(|c| c.cell.transport == "rest" && is_base(c.cell) && plain(c))
+        {
+            for other in all
+                .iter()
+                .filter(|c| is_base(c.cell) && plain(c) && comparable(base.cell, c.cell))
+            {
+                for metric in metrics(base.cell) {
+                    // Latency of gRPC is stated the way its claim is: how many times lower.
+                    let lower = other.cell.transport == "grpc"
+                        && !matches!(metric, Metric::Throughput | Metric::CpuPerOp);
+                    let (above, below) = if lower { (base, other) } else { (other, base) };
+                    rows.extend(row(experiment, above, below, *metric, LEVEL));
+                }
+            }
+        }
+        for (first, second) in twins(&all) {
+            rows.extend(
+                metrics(first.cell)
+                    .iter()
+                    .filter_map(|metric| row(experiment, second, first, *metric, AA_LEVEL)),
+            );
+        }
+    }
+    rows
+}
+
+/// The A/A pairs that did not pass, as sentences.
+pub fn failed_aa(ratios: &[Ratio]) -> Vec<String> {
+    let failed = ratios.iter().filter(|r| r.aa_passed == Some(false));
+    failed
+        .map(|r| {
+            let (low, high) = (r.low.unwrap_or(f64::NAN), r.high.unwrap_or(f64::NAN));
+            format!(
+                "A/A of {} failed for {}: 99 % interval [{low:.2}, {high:.2}]",
+                r.denominator, r.metric
+            )
+        })
+        .collect()
+}
+
+fn metrics(cell: &Cell) -> &'static [Metric] {
+    if cell.arrival == Arrival::Closed {
+        &CLOSED
+    } else {
+        &OPEN
+    }
+}
+
+/// Another transport with the same order, load and durability class; rows of different classes are never set against each other.
+fn comparable(rest: &Cell, other: &Cell) -> bool {
+    other.transport != "rest"
+        && other.payload == rest.payload
+        && other.durability == rest.durability
+        && other.arrival == rest.arrival
+        && other.in_flight == rest.in_flight
+        && other.rate_per_s == rest.rate_per_s
+        && other.slow == rest.slow
+        && other.workers == rest.workers
+}
+
+fn row(
+    experiment: &str,
+    above: &CellTrials<'_>,
+    below: &CellTrials<'_>,
+    metric: Metric,
+    level: f64,
+) -> Option<Ratio> {
+    let paired = Paired::of(above, below, |t| metric.of(t), |t| metric.of(t));
+    let is_aa = level == AA_LEVEL;
+    let per_block = paired.ratios(true);
+    let estimate = Estimate::of_ratios(&per_block);
+    if estimate.is_none() && paired.excluded.is_empty() {
+        return None;
+    }
+    let measured = paired.measured(true, None);
+    let ends = |e: &Estimate| e.interval(level);
+    let interval = estimate.as_ref().and_then(ends);
+    let open = measured
+        .map(|m| (m.open_low, m.open_high))
+        .unwrap_or_default();
+    let clean = if paired.any_suspect() {
+        Estimate::of_ratios(&paired.ratios(false))
+    } else {
+        None
+    };
+    let cell = above.cell;
+    let sides = if is_aa {
+        format!("A/A {}", cell.transport)
+    } else {
+        format!("{} ÷ {}", cell.transport, below.cell.transport)
+    };
+    let load = match (cell.in_flight, cell.rate_per_s) {
+        (Some(n), _) => format!("{n} in flight"),
+        (_, Some(rate)) => format!("{rate:.0}/s"),
+        _ => "planned load".into(),
+    };
+    Some(Ratio {
+        name: format!("{experiment}, {}, {load}: {sides}", cell.payload),
+        numerator: cell.id.clone(),
+        denominator: below.cell.id.clone(),
+        metric: metric.name().into(),
+        point: estimate.map(|e| e.point()),
+        low: interval.map(|(low, _)| low).filter(|_| !open.0),
+        high: interval.map(|(_, high)| high).filter(|_| !open.1),
+        level,
+        p: estimate.and_then(|e| e.p_differs(1.0)),
+        blocks: per_block.len() as u32,
+        per_block,
+        excluded: paired.excluded,
+        mde: estimate.and_then(|e| e.minimum_detectable()),
+        without_suspect: clean.as_ref().and_then(ends).map(|(low, high)| [low, high]),
+        aa_passed: is_aa.then(|| estimate.is_some_and(|e| aa::passes(&e))),
+    })
+}
