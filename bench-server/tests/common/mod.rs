@@ -236,5 +236,9 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A killed program can't clean up behind itself.
+        if let Some(token_file) = &self.ready.token_file {
+            let _ = std::fs::remove_file(token_file);
+        }
     }
 }
