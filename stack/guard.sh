@@ -59,15 +59,25 @@ guarded() {
   return "$status"
 }
 
+# Whatever tidying meets, the command's status is what counts.
+finish() {
+  local status=$?
+  trap '' INT TERM HUP
+  set +e
+  tidy_up "$1"
+  kill "$WATCHER" 2>/dev/null
+  exit "$status"
+}
+
 # run WITH_BROKERS COMMAND…
 run() {
-  local note=$STATE/guard.$$ status with=$1
+  local status with=$1
+  note=$STATE/guard.$$
   shift
   mkdir -p "$STATE"
   : >"$note"
   watch $$ "$note"
-  # shellcheck disable=SC2064 # the values of now are meant
-  trap "trap '' INT TERM HUP; tidy_up '$note'; kill $WATCHER 2>/dev/null" EXIT
+  trap 'finish "$note"' EXIT
   if [[ $with == yes && ${HOPBENCH_SKIP_BROKERS:-} != 1 ]]; then
     lock
     NOTE=$note
