@@ -12,6 +12,7 @@ use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, StatusCode};
+use http_body::Body as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -77,6 +78,8 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // A peer that has sent all it wants to send still gets its answer.
+        .half_close(true)
         .header_read_timeout(HEAD_TIMEOUT);
     builder
         .http2()
@@ -171,6 +174,16 @@ async fn read<S: Service>(
 ) -> Result<(Format, Origin, Bytes), Rejected> {
     let format = format(request.headers())?;
     let stamp = stamp(request.headers())?;
+    let oversized = || {
+        let text = format!(
+            "expected a body of at most {} bytes, got a longer one; send less",
+            shared.max_body
+        );
+        ("rest oversized", StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    if request.body().size_hint().lower() > shared.max_body as u64 {
+        return Err(oversized());
+    }
     let body = Bytes::from_request(request, &());
     let body = tokio::time::timeout(BODY_TIMEOUT, body).await;
     let body = body.map_err(|_| {
@@ -178,13 +191,7 @@ async fn read<S: Service>(
         ("rest slow body", StatusCode::REQUEST_TIMEOUT, text)
     })?;
     let body = body.map_err(|fault| match fault.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let text = format!(
-                "expected a body of at most {} bytes, got a longer one; send less",
-                shared.max_body
-            );
-            ("rest oversized", StatusCode::PAYLOAD_TOO_LARGE, text)
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => oversized(),
         _ => {
             let text = format!("expected a whole body, got one cut short: {fault}");
             ("rest truncated", StatusCode::BAD_REQUEST, text)
