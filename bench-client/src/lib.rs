@@ -1,7 +1,24 @@
-//! The instrument.
+//! The instrument: it drives orders over every transport, records what came of them, and judges claims by the result.
+//! Dependencies point one way: cli → suite → trial → generator → load; report and claims work from results alone.
 
+pub mod account;
+// pub mod analysis;
+pub mod cell;
 pub mod claims;
+// pub mod cli;
+pub mod experiment;
+pub mod generator;
+pub mod load;
+// pub mod manifest;
+pub mod meters;
+pub mod plan;
 pub mod report;
 pub mod results;
+pub mod service;
+pub mod stack;
 pub mod stats;
+// pub mod suite;
+pub mod trial;
+pub mod units;
 pub mod validity;
+pub mod warm;

@@ -1,0 +1,42 @@
+//! Notes from which commit the instrument is built, and whether its sources were changed since.
+
+use std::process::Command;
+
+const SOURCES: [&str; 7] = [
+    "proto",
+    "host",
+    "transport",
+    "bench-server",
+    "bench-client",
+    "Cargo.toml",
+    "Cargo.lock",
+];
+
+fn main() {
+    for watched in SOURCES.iter().chain(&[".git/HEAD", ".git/logs/HEAD"]) {
+        println!("cargo:rerun-if-changed=../{watched}");
+    }
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg("..")
+            .args(arguments)
+            .output()
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    if let Some(commit) = git(&["rev-parse", "HEAD"]) {
+        println!("cargo:rustc-env=HOPBENCH_BUILD_COMMIT={commit}");
+        let mut status = vec!["status", "--porcelain", "--"];
+        status.extend(SOURCES);
+        if let Some(changes) = git(&status) {
+            println!(
+                "cargo:rustc-env=HOPBENCH_BUILD_DIRTY={}",
+                !changes.is_empty()
+            );
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! From what was recorded and read to the trial that results keep: balances the ledgers, divides by the right
+//! counts, gathers the evidence and has it judged. Pure: it measures nothing.
+
+use crate::cell::Cell;
+use crate::load::{Mode, Record, SpanRecord};
+use crate::meters::{Usage, Wire};
+use crate::results::{self, Bytes, CpuPerOp, Latency, Phase, SeriesBin};
+use crate::stats::histogram as portable;
+use crate::stats::latency::{Beside, Minimum, summarise};
+use crate::validity::{Evidence, Handler, Little, judge};
+use bench_proto::ServiceLedger;
+use bench_proto::control::{Account, SpanAccount};
+use bench_proto::ledger::Balance;
+use bench_transport::Counters;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What the callers saw beside their outcomes, over all generator threads.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    counters: Counters,
+    wrong: u64,
+    first_wrong: Option<String>,
+    failures: BTreeMap<String, (u64, String)>,
+}
+
+impl Observed {
+    /// Adds a thread's.
+    pub fn add(
+        &mut self,
+        counters: Counters,
+        wrong: (u64, Option<String>),
+        failures: BTreeMap<String, (u64, String)>,
+    ) {
+        self.counters = self.counters.plus(counters);
+        self.wrong += wrong.0;
+        self.first_wrong = self.first_wrong.take().or(wrong.1);
+        for (name, (count, text)) in failures {
+            self.failures.entry(name).or_insert((0, text)).0 += count;
+        }
+    }
+}
+
+/// Everything one trial left.
+#[derive(Debug)]
+pub struct Material<'a> {
+    /// What was run.
+    pub cell: &'a Cell,
+    /// What the generators recorded.
+    pub record: Record,
+    /// What the service knows, if it could be asked.
+    pub account: Option<Account>,
+    /// What the callers saw.
+    pub observed: Observed,
+    /// What the processes used.
+    pub usage: Usage,
+    /// What the sockets carried.
+    pub wire: Wire,
+    /// Settings in force.
+    pub in_force: BTreeMap<String, String>,
+    /// Whether the processes were pinned.
+    pub pinned: bool,
+    /// Whether faults were planted.
+    pub planted: bool,
+    /// The run's zero.
+    pub zero_ns: u64,
+}
+
+/// Assembles the trial.
+pub fn assemble(material: Material<'_>) -> results::Trial {
+    let Material {
+        cell,
+        record,
+        account,
+        observed,
+        usage,
+        wire,
+        in_force,
+        ..
+    } = &material;
+    let service_ledger = account
+        .as_ref()
+        .map(|account| ServiceLedger::from_json(&account.ledger));
+    let unreadable = service_ledger
+        .as_ref()
+        .and_then(|ledger| ledger.as_ref().err().cloned());
+    let service_ledger = service_ledger.and_then(Result::ok);
+    // An unstamped operation cannot be told from another: there is no delivery side to balance.
+    let balance = Balance::of(
+        &record.ledgers,
+        service_ledger.as_ref().filter(|_| cell.stamped),
+    );
+    let window = record.window();
+    let bound = bound_of(cell);
+    let window_s = (record.end_ns - record.start_ns) as f64 / 1e9;
+    let completed = account.as_ref().map(|account| account.completed_in_window);
+    let accepted = record.accepted_in_window;
+    let done = completed.unwrap_or(accepted);
+    let accept = censored(&window.accept, window.censored(), bound, record.negative);
+    let lateness = summarise(&record.lateness, Beside::default(), Minimum::Trial);
+    let handler = account.as_ref().and_then(handler_evidence);
+    let generator_busy = (window_s > 0.0).then(|| record.thread_cpu_ns as f64 / 1e9 / window_s);
+    let open_at_end = match completed {
+        // The backlog: what was due in the window and not worked on at its end, wherever it waits.
+        Some(completed) => window.planned.saturating_sub(completed),
+        None => record.open_at_end,
+    };
+    let per_op = |ns: f64, by: u64| (by > 0).then(|| ns / 1e3 / by as f64);
+    let judgement = judge(&Evidence {
+        open_loop: matches!(cell.mode, Mode::Open(_)),
+        ledger: (&balance).into(),
+        fault_injected: false,
+        negative: record.negative + account.as_ref().map_or(0, |account| account.negative),
+        handler,
+        durability_declared: cell.durability.to_string(),
+        durability_read_back: in_force.get("durability").cloned(),
+        lateness_p99_ns: matches!(cell.mode, Mode::Open(_))
+            .then_some(lateness.p99)
+            .flatten(),
+        accept_p99_ns: accept.p99,
+        generator_busy,
+        planned: window.planned,
+        open_at_start: 0,
+        open_at_end,
+        little: little(cell, record, window, window_s),
+        steal: usage.steal_share,
+        foreign_cpu: usage.foreign_share,
+        major_faults: usage.client.major_faults
+            + usage.service.as_ref().map_or(0, |usage| usage.major_faults),
+        wire_records_lost: false,
+        unpinned: !material.pinned,
+    });
+    let mut validity = judgement.validity;
+    let mut invalid = |reason: String| {
+        validity.state = results::State::Invalid;
+        validity.external = false;
+        validity.reasons.push(reason);
+    };
+    if let Some(problem) = unreadable {
+        invalid(format!("the service's ledger could not be read: {problem}"));
+    }
+    if observed.wrong > 0 {
+        let first = observed.first_wrong.as_deref().unwrap_or("");
+        invalid(format!(
+            "{} answers were not what their order asks for; the first: {first}",
+            observed.wrong
+        ));
+    }
+    let ended = record.ended();
+    let mean_body = |sum: u64, by: u64| (by > 0).then(|| sum as f64 / by as f64);
+    results::Trial {
+        cell: cell.describe(),
+        started_at_s: record.start_ns.saturating_sub(material.zero_ns) as f64 / 1e9,
+        window_s,
+        validity,
+        overloaded: judgement.overloaded,
+        throughput_per_s: if window_s > 0.0 {
+            done as f64 / window_s
+        } else {
+            0.0
+        },
+        throughput_is_lower_bound: judgement.generator_bound,
+        completion_ns: account
+            .as_ref()
+            .and_then(|account| completion(account.spans.first()?, window, bound)),
+        service_ns: censored(&window.service, window.censored(), bound, 0),
+        backpressure_ns: Some(summarise(
+            &record.backpressure,
+            Beside::default(),
+            Minimum::Trial,
+        )),
+        bytes: Bytes {
+            body_out: mean_body(record.body_out, ended),
+            body_in: mean_body(record.body_in, balance.acknowledged).filter(|bytes| *bytes > 0.0),
+            wire: wire.as_ref().ok().cloned().unwrap_or_default(),
+            wire_missing: wire.as_ref().err().cloned(),
+        },
+        cpu_us_per_op: CpuPerOp {
+            client: per_op(usage.client.cpu_ns as f64, accepted),
+            service: usage
+                .service
+                .as_ref()
+                .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
+            broker: usage
+                .broker
+                .as_ref()
+                .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
+            broker_net: usage.broker_net_ns.and_then(|ns| per_op(ns, done)),
+        },
+        ctx_switches_per_op: usage.service.as_ref().and_then(|service| {
+            let switches = |usage: &bench_host::cpu::CpuUsage| {
+                usage.voluntary_switches + usage.involuntary_switches
+            };
+            (done > 0).then(|| (switches(&usage.client) + switches(service)) as f64 / done as f64)
+        }),
+        ledger: (&balance).into(),
+        counters: counters(observed, account.as_ref()),
+        in_force: in_force.clone(),
+        phases: phases(cell, record, account.as_ref()),
+        series: series(record),
+        accept_ns: accept,
+        lateness_ns: lateness,
+        ..results::Trial::default()
+    }
+}
+
+/// What a censored operation is known to have exceeded: its deadline, or what was waited for it.
+fn bound_of(cell: &Cell) -> Duration {
+    cell.timeout
+}
+
+fn censored(
+    samples: &hdrhistogram::Histogram<u64>,
+    censored: u64,
+    bound: Duration,
+    negative: u64,
+) -> Latency {
+    summarise(
+        samples,
+        Beside {
+            negative,
+            censored,
+            bound_ns: bound.as_nanos() as u64,
+        },
+        Minimum::Trial,
+    )
+}
+
+/// Completion over the operations planned in a span; accepted but never completed counts as above the bound.
+fn completion(service: &SpanAccount, caller: &SpanRecord, bound: Duration) -> Option<Latency> {
+    let samples = portable::decode(&service.completion).ok()?;
+    let acknowledged = caller.accept.len() - caller.refused;
+    let missing = acknowledged.saturating_sub(samples.len());
+    Some(censored(&samples, missing, bound, 0))
+}
+
+fn handler_evidence(account: &Account) -> Option<Handler> {
+    let (planned, actual) = (
+        portable::decode(&account.planned_handler).ok()?,
+        portable::decode(&account.handler).ok()?,
+    );
+    // Without slowness the plan is "no time": nothing to hold the handler against.
+    (planned.max() > 1 && !actual.is_empty()).then(|| Handler {
+        planned_p50_ns: planned.value_at_quantile(0.5) as f64,
+        actual_p50_ns: actual.value_at_quantile(0.5) as f64,
+        planned_mean_ns: planned.mean(),
+        actual_mean_ns: actual.mean(),
+    })
+}
+
+fn little(cell: &Cell, record: &Record, window: &SpanRecord, window_s: f64) -> Option<Little> {
+    let Mode::Closed { callers, think } = &cell.mode else {
+        return None;
+    };
+    (window_s > 0.0 && !window.accept.is_empty()).then(|| Little {
+        in_flight: (*callers as u32 * cell.threads) as f64,
+        accepted_per_s: record.accepted_in_window as f64 / window_s,
+        mean_accept_s: window.accept.mean() / 1e9 + think.as_secs_f64(),
+        operations: window.accept.len(),
+    })
+}
+
+fn counters(observed: &Observed, account: Option<&Account>) -> BTreeMap<String, u64> {
+    let mut counted: BTreeMap<String, u64> = observed
+        .counters
+        .named()
+        .map(|(name, count)| (name.to_string(), count))
+        .collect();
+    counted.extend(
+        observed
+            .failures
+            .iter()
+            .map(|(name, (count, _))| (format!("failed: {name}"), *count)),
+    );
+    counted.insert("wrong answers".into(), observed.wrong);
+    if let Some(account) = account {
+        counted.extend([
+            ("unstamped".to_string(), account.unstamped),
+            ("foreign".to_string(), account.foreign),
+            ("redelivered".to_string(), account.redelivered),
+            ("failures planned".to_string(), account.failed),
+        ]);
+        counted.extend(
+            account
+                .refused
+                .iter()
+                .map(|(name, count)| (format!("refused: {name}"), *count)),
+        );
+        counted.extend(
+            account
+                .malformed
+                .iter()
+                .map(|(name, count)| (format!("rejected: {name}"), *count)),
+        );
+    }
+    counted.retain(|_, count| *count > 0);
+    counted
+}
+
+fn phases(cell: &Cell, record: &Record, account: Option<&Account>) -> Vec<Phase> {
+    let bound = bound_of(cell);
+    let phase = |(index, span): (usize, &SpanRecord)| {
+        let service = account.and_then(|account| account.spans.get(index));
+        Phase {
+            name: span.plan.name.clone(),
+            start_s: span.plan.start.as_secs_f64(),
+            end_s: span.plan.end.as_secs_f64(),
+            planned: span.planned,
+            acknowledged: span.accept.len() - span.refused,
+            refused: span.refused,
+            failed: span.failed,
+            timed_out: span.timed_out,
+            completed: service.map(|service| service.completed),
+            accept_ns: censored(&span.accept, span.censored(), bound, 0),
+            completion_ns: service.and_then(|service| completion(service, span, bound)),
+            backlog_at_end: None,
+            drain_s: None,
+        }
+    };
+    // Index 0 of both sides is the whole window.
+    record.spans.iter().enumerate().skip(1).map(phase).collect()
+}
+
+fn series(record: &Record) -> Vec<SeriesBin> {
+    let width_s = record.series.width().as_secs_f64();
+    record
+        .series
+        .points()
+        .map(|point| SeriesBin {
+            start_s: point.at.as_secs_f64(),
+            width_s,
+            planned: point.planned,
+            sent: point.sent,
+            accepted: point.accepted,
+            completed: None,
+            errors: point.errors,
+            in_flight: point.in_flight,
+            backlog: None,
+            p50_ns: point.p50_ns,
+            p99_ns: point.p99_ns,
+            max_ns: point.max_ns,
+        })
+        .collect()
+}
+
+/// Flattens nested settings into `prefix.name` → value.
+pub fn flatten(prefix: &str, value: &serde_json::Value) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                flat.extend(flatten(&format!("{prefix}.{name}"), value));
+            }
+        }
+        serde_json::Value::Null => {}
+        serde_json::Value::String(text) => {
+            flat.insert(prefix.into(), text.clone());
+        }
+        other => {
+            flat.insert(prefix.into(), other.to_string());
+        }
+    }
+    flat
+}

@@ -1,0 +1,329 @@
+//! A cell: everything that decides what one trial does, as data. Experiments declare cells; a trial runs one.
+
+use crate::load::{Arrival, Mode, Spacing, SpanPlan, Stop};
+use crate::results;
+use bench_proto::slowness::Slowness;
+use bench_proto::{Durability, Format, PayloadClass};
+use bench_transport::{HttpVersion, Settings, Transport};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What one trial is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// Over what.
+    pub transport: Transport,
+    /// Rest only.
+    pub http: HttpVersion,
+    /// How bodies are encoded.
+    pub format: Format,
+    /// What is sent.
+    pub payload: PayloadClass,
+    /// What an accepted order survives.
+    pub durability: Durability,
+    /// Connections or channels (rest h1: at most so many).
+    pub connections: usize,
+    /// Open or closed loop.
+    pub mode: Mode,
+    /// Length of the measured window.
+    pub stop: Stop,
+    /// Load before it, discarded.
+    pub warmup: Duration,
+    /// How long answers and completions are awaited after it.
+    pub grace: Duration,
+    /// Deadline of one operation.
+    pub timeout: Duration,
+    /// Open loop: bound of what is in flight.
+    pub max_in_flight: usize,
+    /// How many orders the service works on at once; unbounded if none.
+    pub workers: Option<usize>,
+    /// The service's slowness, in the slowness language; phases count from the window's start.
+    pub slow: Option<Slowness>,
+    /// Named spans of the window.
+    pub phases: Vec<SpanPlan>,
+    /// RabbitMQ's prefetch and Kafka's concurrent records.
+    pub prefetch: u16,
+    /// Kafka's partitions.
+    pub partitions: i32,
+    /// Kafka's linger.
+    pub linger: Duration,
+    /// Whether operations carry a Stamp (without one the service's side of the ledger is unknown).
+    pub stamped: bool,
+    /// Generator threads.
+    pub threads: u32,
+    /// Tells arms apart that differ in nothing else (`A1`, `A2`).
+    pub arm: Option<String>,
+}
+
+impl Cell {
+    /// The matched defaults of a transport: class `none` on sync transports, `process` on brokers, one connection per
+    /// 32 in flight's worth of HTTP/1.1, nothing slow.
+    pub fn new(transport: Transport) -> Self {
+        let broker = transport.needs_broker();
+        Self {
+            transport,
+            http: HttpVersion::H1,
+            format: if transport == Transport::Rest {
+                Format::Json
+            } else {
+                Format::Protobuf
+            },
+            payload: PayloadClass::Order(3),
+            durability: if broker {
+                Durability::Process
+            } else {
+                Durability::None
+            },
+            connections: if broker { 1 } else { 32 },
+            mode: Mode::Closed {
+                callers: 32,
+                think: Duration::ZERO,
+            },
+            stop: Stop::after(Duration::from_secs(1)),
+            warmup: Duration::from_millis(500),
+            grace: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            max_in_flight: 10_000,
+            workers: None,
+            slow: None,
+            phases: Vec::new(),
+            prefetch: 100,
+            partitions: 4,
+            linger: Duration::ZERO,
+            stamped: true,
+            threads: 1,
+            arm: None,
+        }
+    }
+
+    /// Names the cell: equal in every block, distinct for distinct cells. Defaults are left out.
+    pub fn id(&self) -> String {
+        let plain = Self::new(self.transport);
+        let mut id = format!("{}-{}", self.transport, self.payload);
+        let mut add = |text: String| {
+            id.push('-');
+            id.push_str(&text);
+        };
+        if self.http != plain.http {
+            add("h2".into());
+        }
+        if self.format != plain.format {
+            add(self.format.to_string());
+        }
+        match &self.mode {
+            Mode::Closed { callers, think } if think.is_zero() => add(format!("c{callers}")),
+            Mode::Closed { callers, think } => add(format!("c{callers}+{}ms", think.as_millis())),
+            Mode::Open(arrival) => {
+                add(format!("{}{}", show_arrival(arrival).0, show_rate(arrival)))
+            }
+        }
+        if self.connections != plain.connections {
+            add(format!("x{}", self.connections));
+        }
+        add(self.durability.to_string());
+        if let Some(slow) = &self.slow {
+            add(format!("slow[{slow}]"));
+        }
+        if let Some(workers) = self.workers {
+            add(format!("w{workers}"));
+        }
+        for (name, mine, default) in [
+            (
+                "prefetch",
+                u64::from(self.prefetch),
+                u64::from(plain.prefetch),
+            ),
+            (
+                "partitions",
+                self.partitions as u64,
+                plain.partitions as u64,
+            ),
+            ("linger_us", self.linger.as_micros() as u64, 0),
+            ("mif", self.max_in_flight as u64, plain.max_in_flight as u64),
+            ("threads", u64::from(self.threads), 1),
+        ] {
+            if mine != default {
+                add(format!("{name}{mine}"));
+            }
+        }
+        if !self.stamped {
+            add("unstamped".into());
+        }
+        if let Some(arm) = &self.arm {
+            add(arm.clone());
+        }
+        id
+    }
+
+    /// The transport's settings for one run of the cell.
+    pub fn settings(&self, target: &str, scope: &str) -> Settings {
+        let in_flight = match self.mode {
+            Mode::Closed { callers, .. } => callers,
+            Mode::Open(_) => self.max_in_flight,
+        };
+        Settings {
+            target: target.into(),
+            scope: scope.into(),
+            format: self.format,
+            http: self.http,
+            connections: self.connections,
+            window: in_flight,
+            deadline: self.timeout,
+            durability: self.durability,
+            prefetch: self.prefetch,
+            partitions: self.partitions,
+            linger: self.linger,
+            ..Settings::default()
+        }
+    }
+
+    /// Wall time that a trial of the cell takes, process starts included (measured on two cores).
+    pub fn expected_time(&self) -> Duration {
+        let starts = if self.transport.needs_broker() {
+            900
+        } else {
+            350
+        };
+        let window = self.stop.time.unwrap_or(Duration::from_secs(5));
+        self.warmup + window + Duration::from_millis(starts)
+    }
+
+    /// The cell as results keep it.
+    pub fn describe(&self) -> results::Cell {
+        let (in_flight, rate, arrival) = match &self.mode {
+            Mode::Closed { callers, .. } => (Some(*callers as u32), None, results::Arrival::Closed),
+            Mode::Open(arrival) => {
+                let name = show_arrival(arrival).1;
+                (None, open_rate(arrival), name)
+            }
+        };
+        let open = rate.is_some() || arrival != results::Arrival::Closed;
+        let mut factors = BTreeMap::new();
+        let mut factor = |name: &str, value: String| {
+            factors.insert(name.to_string(), value);
+        };
+        match self.transport {
+            Transport::Queue => factor("prefetch", self.prefetch.to_string()),
+            Transport::Stream => {
+                factor("prefetch", self.prefetch.to_string());
+                factor("partitions", self.partitions.to_string());
+                factor("linger_ms", (self.linger.as_secs_f64() * 1e3).to_string());
+            }
+            _ => {}
+        }
+        if !self.stamped {
+            factor("stamped", "no".into());
+        }
+        if self.threads != 1 {
+            factor("threads", self.threads.to_string());
+        }
+        results::Cell {
+            id: self.id(),
+            transport: self.transport.to_string(),
+            format: self.format.to_string(),
+            payload: self.payload.to_string(),
+            durability: self.durability.to_string(),
+            arrival,
+            in_flight,
+            rate_per_s: rate,
+            max_in_flight: open.then_some(self.max_in_flight as u32),
+            http: (self.transport == Transport::Rest).then(|| match self.http {
+                HttpVersion::H1 => "h1".to_string(),
+                HttpVersion::H2 => "h2".to_string(),
+            }),
+            connections: Some(self.connections as u32),
+            slow: self.slow.as_ref().map(ToString::to_string),
+            workers: self.workers.map(|workers| workers as u32),
+            timeout_ms: Some(self.timeout.as_millis() as u64),
+            arm: self.arm.clone(),
+            factors,
+        }
+    }
+}
+
+fn show_arrival(arrival: &Arrival) -> (&'static str, results::Arrival) {
+    match arrival {
+        Arrival::Rate {
+            spacing: Spacing::Even,
+            profile,
+        } if profile.is_constant() => ("r", results::Arrival::Constant),
+        Arrival::Rate {
+            spacing: Spacing::Poisson { .. },
+            profile,
+        } if profile.is_constant() => ("p", results::Arrival::Poisson),
+        _ => ("plan", results::Arrival::Planned),
+    }
+}
+
+fn open_rate(arrival: &Arrival) -> Option<f64> {
+    match arrival {
+        Arrival::Rate { profile, .. } => Some(profile.rate_at(Duration::ZERO)),
+        Arrival::Trace(_) => None,
+    }
+}
+
+fn show_rate(arrival: &Arrival) -> String {
+    open_rate(arrival).map_or_else(|| "trace".into(), |rate| format!("{rate}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_cells_have_distinct_names() {
+        let rest = Cell::new(Transport::Rest);
+        let cells = [
+            rest.clone(),
+            Cell {
+                payload: PayloadClass::Order(100),
+                ..rest.clone()
+            },
+            Cell {
+                http: HttpVersion::H2,
+                ..rest.clone()
+            },
+            Cell {
+                format: Format::Protobuf,
+                ..rest.clone()
+            },
+            Cell {
+                connections: 1,
+                ..rest.clone()
+            },
+            Cell {
+                durability: Durability::Process,
+                ..rest.clone()
+            },
+            Cell {
+                mode: Mode::Open(Arrival::constant(2_000.0)),
+                ..rest.clone()
+            },
+            Cell {
+                mode: Mode::Open(Arrival::poisson(2_000.0, 1)),
+                ..rest.clone()
+            },
+            Cell {
+                slow: Some("1ms".parse().unwrap()),
+                ..rest.clone()
+            },
+            Cell {
+                workers: Some(8),
+                ..rest.clone()
+            },
+            Cell {
+                arm: Some("A1".into()),
+                ..rest.clone()
+            },
+            Cell {
+                stamped: false,
+                ..rest.clone()
+            },
+            Cell::new(Transport::Grpc),
+        ];
+        let mut names: Vec<String> = cells.iter().map(Cell::id).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), cells.len(), "{names:?}");
+    }
+}

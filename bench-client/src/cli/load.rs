@@ -1,0 +1,227 @@
+//! `bench-client load`: one ad-hoc load run.
+
+use super::run::Pin;
+use super::{Exit, usage};
+use crate::cell::Cell;
+use crate::load::{Arrival, Mode, Profile, Spacing, Stop};
+use crate::results::{self, State};
+use crate::service::{Control, Launch};
+use crate::stack::{Broker, Brokers};
+use crate::trial::{self, Elsewhere, Surroundings};
+use crate::{report, units};
+use anyhow::Context;
+use bench_host::place::Placement;
+use bench_proto::slowness::Slowness;
+use bench_proto::{Durability, Format, PayloadClass};
+use bench_transport::{HttpVersion, Transport};
+use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Flags of `load`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+RATE is per second: 2000; steps 500:10s,1000:10s; a ramp 500..5000:30s; a spike 200:10s,2000:5s,200:10s.
+
+Examples:
+  bench-client load --transport rest --in-flight 32 --duration 5s --payload O3
+  bench-client load --transport queue --rate 200 --duration 30s --slow '0s..10s 1ms; 10s..20s 200ms; 20s.. 1ms workers=8'
+  bench-client load --transport grpc --rate 1000 --target 127.0.0.1:50051 --control 127.0.0.1:9000 --token-file token")]
+pub(super) struct LoadArgs {
+    /// tcp, rest, grpc, queue (RabbitMQ) or stream (Kafka)
+    #[arg(long)]
+    transport: Transport,
+    /// Payload class: O1 … O1000, E0, E64, E1K, E64K, N-int, N-dbl, N-whole, B64K
+    #[arg(long, default_value = "O3")]
+    payload: PayloadClass,
+    /// json or protobuf [default: json for rest, else protobuf]
+    #[arg(long)]
+    format: Option<Format>,
+    /// h1 or h2 (prior knowledge), rest only
+    #[arg(long)]
+    http: Option<HttpVersion>,
+    /// Open loop: operations per second, planned before the run
+    #[arg(long, conflicts_with = "in_flight")]
+    rate: Option<Profile>,
+    /// Open loop: how operations lie within the rate
+    #[arg(long, value_enum, default_value_t = Arrivals::Even)]
+    arrival: Arrivals,
+    /// Closed loop: so many in flight at any time [default: 32, without --rate]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    in_flight: Option<u32>,
+    /// Closed loop: pause between an answer and the caller's next operation
+    #[arg(long, value_parser = units::parse_duration, default_value = "0s")]
+    think: Duration,
+    /// Length of the measured window [default: 10s, without --count]
+    #[arg(long, value_parser = units::parse_duration)]
+    duration: Option<Duration>,
+    /// Stop after so many operations
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Load before the window, not recorded
+    #[arg(long, value_parser = units::parse_duration, default_value = "1s")]
+    warmup: Duration,
+    /// How long answers and completions are awaited after the window
+    #[arg(long, value_parser = units::parse_duration, default_value = "10s")]
+    grace: Duration,
+    /// Connections or channels (rest h1: at most so many) [default: 32; brokers 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    connections: Option<u32>,
+    /// Deadline of one operation; past it the outcome is unknown
+    #[arg(long, value_parser = units::parse_duration, default_value = "5s")]
+    timeout: Duration,
+    /// Open loop: beyond so many in flight, operations wait in order and keep their planned instant
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    max_in_flight: u32,
+    /// What an accepted order survives: none, memory, process, power [default: none; brokers process]
+    #[arg(long)]
+    durability: Option<Durability>,
+    /// Slowness of the service, such as 5ms, exp(20ms), or phases over time
+    #[arg(long, conflicts_with = "target")]
+    slow: Option<Slowness>,
+    /// Orders that the service works on at once
+    #[arg(long, conflicts_with = "target", value_parser = clap::value_parser!(u32).range(1..))]
+    workers: Option<u32>,
+    /// RabbitMQ's prefetch, and how many Kafka records are worked on at once
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    prefetch: Option<u16>,
+    /// Kafka's partitions
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    partitions: Option<i32>,
+    /// Generator threads
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: u32,
+    /// A service that runs already: host:port, an AMQP URL or Kafka bootstrap servers
+    #[arg(long)]
+    target: Option<String>,
+    /// Names the exchange, queues and topics of --target
+    #[arg(long, default_value = "orders", requires = "target")]
+    scope: String,
+    /// Control port of --target; without it the service's side of the ledger is unknown
+    #[arg(long, requires_all = ["target", "token_file"])]
+    control: Option<String>,
+    /// File with the control port's token
+    #[arg(long, requires = "control")]
+    token_file: Option<PathBuf>,
+    /// Seed of corpus and arrivals
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Which process runs on which core
+    #[arg(long, value_enum, default_value_t = Pin::Auto)]
+    pin: Pin,
+    /// Print the trial as JSON, alone, on stdout
+    #[arg(long)]
+    json: bool,
+    /// Plant faults into the service's ledger: drop=1/1000,double=1/1000,swap=1/1000
+    #[arg(long, hide = true, conflicts_with = "target")]
+    plant: Option<String>,
+}
+
+/// Spacing on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Arrivals {
+    /// Evenly spaced.
+    Even,
+    /// A Poisson process.
+    Poisson,
+}
+
+impl LoadArgs {
+    fn cell(&self) -> anyhow::Result<Cell> {
+        let plain = Cell::new(self.transport);
+        if self.http.is_some() && self.transport != Transport::Rest {
+            return Err(usage("--http is for --transport rest; the others have one wire protocol each"));
+        }
+        if self.format == Some(Format::Json) && self.transport == Transport::Grpc {
+            return Err(usage("gRPC is protobuf here; leave --format out, or use --transport rest for JSON"));
+        }
+        if self.durability == Some(Durability::Memory) && self.transport != Transport::Queue {
+            return Err(usage("durability class `memory` exists on RabbitMQ alone; expected none, process or power"));
+        }
+        if self.rate.is_some() && !self.think.is_zero() {
+            return Err(usage("--think is for a closed loop; with --rate the arrivals alone decide when an operation is due"));
+        }
+        if self.timeout.is_zero() {
+            return Err(usage("--timeout 0 lets no operation end; expected a duration such as 5s"));
+        }
+        if self.duration.is_some_and(|duration| duration.is_zero()) {
+            return Err(usage("--duration 0 measures nothing; expected a duration such as 10s"));
+        }
+        let mode = match &self.rate {
+            Some(profile) => Mode::Open(Arrival::Rate {
+                profile: profile.clone(),
+                spacing: match self.arrival {
+                    Arrivals::Even => Spacing::Even,
+                    Arrivals::Poisson => Spacing::Poisson { seed: self.seed },
+                },
+            }),
+            None => Mode::Closed { callers: self.in_flight.unwrap_or(32) as usize, think: self.think },
+        };
+        let time = self.duration.or(self.count.is_none().then_some(Duration::from_secs(10)));
+        Ok(Cell {
+            payload: self.payload,
+            format: self.format.unwrap_or(plain.format),
+            http: self.http.unwrap_or(plain.http),
+            mode,
+            stop: Stop { time, count: self.count },
+            warmup: self.warmup,
+            grace: self.grace,
+            connections: self.connections.map_or(plain.connections, |connections| connections as usize),
+            timeout: self.timeout,
+            max_in_flight: self.max_in_flight as usize,
+            durability: self.durability.unwrap_or(plain.durability),
+            slow: self.slow.clone(),
+            workers: self.workers.map(|workers| workers as usize),
+            prefetch: self.prefetch.unwrap_or(plain.prefetch),
+            partitions: self.partitions.unwrap_or(plain.partitions),
+            threads: self.threads,
+            ..plain
+        })
+    }
+
+    pub(super) async fn execute(self) -> anyhow::Result<Exit> {
+        let cell = self.cell()?;
+        let brokers = Brokers::find();
+        if let (None, Some(Broker::Missing(reason))) = (&self.target, brokers.of(self.transport)) {
+            anyhow::bail!("{} cannot run: {reason}", self.transport);
+        }
+        let placement = match self.pin {
+            Pin::Auto => Placement::for_this_machine(self.threads as usize)?,
+            Pin::None => Placement::none("asked for with --pin none"),
+        };
+        let surroundings = Surroundings {
+            program: if self.target.is_some() { PathBuf::new() } else { Launch::find_program()? },
+            placement,
+            brokers,
+            idle: BTreeMap::new(),
+            seed: self.seed,
+            zero_ns: bench_host::clock::now_ns(),
+            plant: self.plant.clone(),
+        };
+        let run = trial::fresh_run_id();
+        let mut trial = match &self.target {
+            None => trial::run(&cell, run, &surroundings).await?,
+            Some(target) => {
+                let control = match (&self.control, &self.token_file) {
+                    (Some(address), Some(file)) => Some(Control::new(address, file).context("--control")?),
+                    _ => None,
+                };
+                let elsewhere = Elsewhere { target: target.clone(), scope: self.scope.clone(), control };
+                trial::run_elsewhere(&cell, run, &elsewhere, &surroundings).await?
+            }
+        };
+        trial.experiment = "load".into();
+        self.show(&trial)?;
+        Ok(if trial.validity.state == State::Invalid { Exit::Invalid } else { Exit::Done })
+    }
+
+    fn show(&self, trial: &results::Trial) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(trial)?);
+        } else {
+            print!("{}", report::trial(trial));
+        }
+        Ok(())
+    }
+}

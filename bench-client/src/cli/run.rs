@@ -1,0 +1,108 @@
+//! `bench-client run`.
+
+use super::progress::Teller;
+use super::{Exit, usage};
+use crate::experiment::Suite;
+use crate::suite::{self, Options};
+use crate::{report, units};
+use bench_transport::Transport;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Experiments to run; all if none is named (see `list`)
+    experiments: Vec<String>,
+    /// How much: quick (≤ 5 minutes) or full
+    #[arg(long, value_enum, default_value_t = Suite::Quick)]
+    suite: Suite,
+    /// Only these transports: tcp, rest, grpc, queue, stream
+    #[arg(long, value_delimiter = ',', value_name = "TRANSPORT")]
+    transport: Vec<Transport>,
+    /// Where results go [default: results/<time>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Blocks instead of the suite's own number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    blocks: Option<u32>,
+    /// Seed of plan, arrivals, corpora and slowness
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Which process runs on which core: by the machine, or wherever the scheduler likes
+    #[arg(long, value_enum, default_value_t = Pin::Auto)]
+    pin: Pin,
+    /// Say that nothing else runs on this machine now; it goes into the manifest
+    #[arg(long)]
+    exclusive: bool,
+    /// Print the plan and its expected time, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Print run.json on stdout instead of tables
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Placement of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Pin {
+    /// Client apart from service and brokers.
+    Auto,
+    /// Nothing is pinned.
+    None,
+}
+
+impl Run {
+    pub(super) async fn execute(self) -> anyhow::Result<Exit> {
+        let options = Options {
+            experiments: self.experiments,
+            suite: self.suite,
+            transports: self.transport,
+            blocks: self.blocks,
+            seed: self.seed,
+            pin: self.pin == Pin::Auto,
+            out: self.out.unwrap_or_else(|| {
+                PathBuf::from("results").join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string())
+            }),
+            exclusive: self.exclusive,
+        };
+        let experiments = options.resolve().map_err(usage)?;
+        let transports = if options.transports.is_empty() { Transport::ALL.to_vec() } else { options.transports.clone() };
+        let plan = options.plan(&experiments, &transports);
+        let expected = plan.expected_time();
+        if self.dry_run {
+            for (number, block) in plan.blocks.iter().enumerate() {
+                println!("block {}", number + 1);
+                for planned in block {
+                    println!("  {:<10} {}", planned.experiment, planned.cell.id());
+                }
+            }
+            println!("{} trials, about {} s, process starts included; warming the brokers comes on top", plan.trials().count(), expected.as_secs());
+            return Ok(Exit::Done);
+        }
+        if options.blocks.is_none() && expected > options.suite.budget() {
+            return Err(usage(format!(
+                "the plan takes about {} and the {} suite may take {}; name fewer experiments or transports, or give --blocks",
+                units::show_ns(expected.as_nanos() as f64),
+                options.suite.name(),
+                units::show_ns(options.suite.budget().as_nanos() as f64)
+            )));
+        }
+        let teller = Teller::new(self.quiet);
+        let result = suite::run(&options, &teller).await;
+        teller.finish();
+        let (store, complete) = result?;
+        let run = store.run();
+        store.write_file("report.md", report::markdown(run).as_bytes())?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(run)?);
+        } else {
+            print!("{}", report::terminal(run));
+            println!("\nResults: {}", store.dir().display());
+        }
+        Ok(if complete { Exit::Done } else { Exit::Invalid })
+    }
+}

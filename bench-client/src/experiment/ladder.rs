@@ -1,0 +1,45 @@
+//! How long does one order take at a moderate rate that every transport holds: until the caller may go on, and until
+//! the work is done?
+
+use super::{Experiment, Group, Suite, a_a, blocks};
+use crate::cell::Cell;
+use crate::load::{Arrival, Mode, Stop};
+use bench_proto::Durability;
+use bench_transport::Transport;
+use std::time::Duration;
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "ladder",
+    question: "At an equal, moderate rate: how long until the caller may go on, and until the work is done?",
+    claims: &["grpc-lat-3-10x"],
+    groups,
+    blocks,
+};
+
+/// A rate that each transport holds on two cores without coming near its capacity.
+const RATE: f64 = 2_000.0;
+
+fn groups(suite: Suite) -> Vec<Group> {
+    let window = match suite {
+        Suite::Quick => 2_500,
+        Suite::Full => 5_000,
+    };
+    // Class `process` on all four: a broker stands beside the sync transports here.
+    let cell = |transport| Cell {
+        mode: Mode::Open(Arrival::constant(RATE)),
+        durability: Durability::Process,
+        stop: Stop::after(Duration::from_millis(window)),
+        warmup: Duration::from_millis(500),
+        ..Cell::new(transport)
+    };
+    let mut group: Group = [
+        Transport::Rest,
+        Transport::Grpc,
+        Transport::Queue,
+        Transport::Stream,
+    ]
+    .map(cell)
+    .into();
+    group.extend(a_a(&cell(Transport::Rest)).into_iter().skip(1));
+    vec![group]
+}

@@ -1,0 +1,95 @@
+//! Experiments: one file each, with its question, its cells as data, and the claims it decides. None contains a load
+//! loop, none measures, and none branches on a transport.
+
+mod capacity;
+mod ladder;
+pub mod size;
+mod slow;
+
+use crate::cell::Cell;
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Suite {
+    /// A true first table in five minutes.
+    Quick,
+    /// Enough blocks and time to publish.
+    Full,
+}
+
+impl Suite {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+
+    /// What it may take, process starts included.
+    pub fn budget(self) -> std::time::Duration {
+        std::time::Duration::from_secs(
+            60 * match self {
+                Self::Quick => 5,
+                Self::Full => 45,
+            },
+        )
+    }
+}
+
+/// Arms that are compared with each other: they run next to each other, in shuffled order, in every block.
+pub type Group = Vec<Cell>;
+
+/// One experiment.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// Its name on the command line and in results.
+    pub name: &'static str,
+    /// What it asks.
+    pub question: &'static str,
+    /// The claims it decides.
+    pub claims: &'static [&'static str],
+    /// Its cells.
+    pub groups: fn(Suite) -> Vec<Group>,
+    /// In how many blocks they run.
+    pub blocks: fn(Suite) -> u32,
+}
+
+/// All of them, in the order they are listed.
+pub const ALL: [Experiment; 4] = [
+    capacity::EXPERIMENT,
+    ladder::EXPERIMENT,
+    size::EXPERIMENT,
+    slow::EXPERIMENT,
+];
+
+/// The experiment of a name.
+pub fn find(name: &str) -> Result<&'static Experiment, String> {
+    static EXPERIMENTS: [Experiment; 4] = ALL;
+    EXPERIMENTS
+        .iter()
+        .find(|experiment| experiment.name == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = ALL.iter().map(|experiment| experiment.name).collect();
+            format!(
+                "'{name}' is not an experiment; expected one of {} (see `bench-client list`)",
+                names.join(", ")
+            )
+        })
+}
+
+/// Ten blocks make a published ratio, six a quick one (FACTS on statistics: simulated coverage 95 % at both).
+fn blocks(suite: Suite) -> u32 {
+    match suite {
+        Suite::Quick => 6,
+        Suite::Full => 10,
+    }
+}
+
+/// The same cell twice, told apart by name alone: what differs between them is noise.
+fn a_a(cell: &Cell) -> [Cell; 2] {
+    ["A1", "A2"].map(|arm| Cell {
+        arm: Some(arm.into()),
+        ..cell.clone()
+    })
+}

@@ -1,0 +1,426 @@
+//! A generator thread: its own runtime, its own connections, its own recorder. It encodes each order, sends it,
+//! verifies the answer by value, and knows nothing of processes, files or verdicts.
+
+use crate::cell::Cell;
+use crate::load::{
+    self, Arrival, Clock, Ending, HostClock, Load, Mode, Operation, Outcome, Record, Share, Stop,
+};
+use anyhow::Context;
+use bench_host::place::Cpus;
+use bench_proto::format::Answer;
+use bench_proto::{Corpus, Format, Kind, Message, Receipt, Stamp, corpus::order_id};
+use bench_transport::{
+    CallResult, Caller, Counters, Settings, Transport, grpc, queue, rest, stream, tcp,
+};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the thread needs to know.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// What to do.
+    pub cell: Cell,
+    /// Where and how to connect.
+    pub settings: Settings,
+    /// The run id that warm-up operations are stamped with.
+    pub warmup_run: u64,
+    /// The run id of the measured operations.
+    pub run: u64,
+    /// Seed of the corpus.
+    pub seed: u64,
+    /// Which thread it is.
+    pub share: Share,
+    /// CPUs to pin the thread to; everywhere if none.
+    pub cpus: Option<Cpus>,
+}
+
+/// What the thread tells, in this order.
+#[derive(Debug)]
+pub enum Signal {
+    /// Connected and warmed up, everything of it ended.
+    Warm {
+        /// Settings in force.
+        in_force: BTreeMap<String, String>,
+        /// What the warm-up recorded, to be balanced and thrown away.
+        record: Box<Record>,
+    },
+    /// The window is over, the drain begins.
+    WindowEnded,
+    /// The drain is over.
+    Finished {
+        /// What was recorded.
+        record: Box<Record>,
+        /// What happened on the wire.
+        counters: Counters,
+        /// Answers that were not what the order asks for, and the first of them.
+        wrong: (u64, Option<String>),
+        /// Why operations failed, by name: how often, and the first one's sentence.
+        failures: BTreeMap<String, (u64, String)>,
+    },
+}
+
+/// A running thread.
+#[derive(Debug)]
+pub struct Generator {
+    signals: mpsc::UnboundedReceiver<Signal>,
+    go: Option<oneshot::Sender<u64>>,
+    release: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Generator {
+    /// Starts the thread; it connects and warms up.
+    pub fn start(assignment: Assignment) -> anyhow::Result<Self> {
+        let (tell, signals) = mpsc::unbounded_channel();
+        let (go, told) = oneshot::channel();
+        let (release, released) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("generator-{}", assignment.share.index))
+            .spawn(move || dispatch(assignment, tell, told, released))
+            .context("no thread for the generator")?;
+        Ok(Self {
+            signals,
+            go: Some(go),
+            release,
+            thread,
+        })
+    }
+
+    /// Its next signal; if it ended instead, why.
+    pub async fn signal(&mut self) -> anyhow::Result<Signal> {
+        match self.signals.recv().await {
+            Some(signal) => Ok(signal),
+            None => anyhow::bail!("the generator thread ended early"),
+        }
+    }
+
+    /// Lets the measured window begin at this instant.
+    pub fn go(&mut self, start_ns: u64) {
+        if let Some(go) = self.go.take() {
+            let _ = go.send(start_ns);
+        }
+    }
+
+    /// Lets it close its connections, and waits for its end.
+    pub async fn end(self) -> anyhow::Result<()> {
+        drop(self.release);
+        drop(self.go);
+        let thread = self.thread;
+        tokio::task::spawn_blocking(move || thread.join())
+            .await?
+            .map_err(|_| anyhow::anyhow!("the generator thread panicked"))?
+    }
+}
+
+/// The one place where a transport's name becomes its type: from here on dispatch is static.
+fn dispatch(
+    assignment: Assignment,
+    tell: mpsc::UnboundedSender<Signal>,
+    told: oneshot::Receiver<u64>,
+    released: oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
+    if let Some(cpus) = &assignment.cpus {
+        bench_host::place::pin_thread(cpus)?;
+    }
+    bench_host::timer::minimal_timer_slack()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    let settings = assignment.settings.clone();
+    let transport = assignment.cell.transport;
+    local.block_on(&runtime, async move {
+        match transport {
+            Transport::Tcp => {
+                generate(
+                    tcp::connect(&settings).await?,
+                    assignment,
+                    tell,
+                    told,
+                    released,
+                )
+                .await
+            }
+            Transport::Rest => {
+                generate(
+                    rest::connect(&settings).await?,
+                    assignment,
+                    tell,
+                    told,
+                    released,
+                )
+                .await
+            }
+            Transport::Grpc => {
+                generate(
+                    grpc::connect(&settings).await?,
+                    assignment,
+                    tell,
+                    told,
+                    released,
+                )
+                .await
+            }
+            Transport::Queue => {
+                generate(
+                    queue::connect(&settings).await?,
+                    assignment,
+                    tell,
+                    told,
+                    released,
+                )
+                .await
+            }
+            Transport::Stream => {
+                generate(
+                    stream::connect(&settings).await?,
+                    assignment,
+                    tell,
+                    told,
+                    released,
+                )
+                .await
+            }
+        }
+    })
+}
+
+/// The corpus with what each of its messages must be answered.
+struct Orders {
+    corpus: RefCell<Corpus>,
+    expected: Vec<Option<(i32, i64)>>,
+    wrong: RefCell<(u64, Option<String>)>,
+    failures: RefCell<BTreeMap<String, (u64, String)>>,
+}
+
+async fn generate<C: Caller>(
+    caller: C,
+    assignment: Assignment,
+    tell: mpsc::UnboundedSender<Signal>,
+    told: oneshot::Receiver<u64>,
+    released: oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
+    let Assignment {
+        cell,
+        warmup_run,
+        run,
+        seed,
+        share,
+        ..
+    } = &assignment;
+    let mut corpus = Corpus::new(cell.payload, *seed);
+    let expected = (0..Corpus::SIZE as u64)
+        .map(|entry| match corpus.message(0, 0, entry) {
+            Message::Order(order) => bench_proto::validate::validate(order)
+                .ok()
+                .map(|receipt| (receipt.lines, receipt.total_cents)),
+            Message::Blob(_) => None,
+        })
+        .collect();
+    let orders = Rc::new(Orders {
+        corpus: RefCell::new(corpus),
+        expected,
+        wrong: RefCell::default(),
+        failures: RefCell::default(),
+    });
+    let issue = |run: u64| {
+        let (caller, orders, producer, stamped) =
+            (caller.clone(), orders.clone(), share.index, cell.stamped);
+        move |operation| {
+            place(
+                caller.clone(),
+                orders.clone(),
+                run,
+                producer,
+                stamped,
+                operation,
+            )
+        }
+    };
+    let mut clock = match &cell.mode {
+        Mode::Open(arrival) => HostClock::for_period(arrival.first_period())?,
+        Mode::Closed { .. } => HostClock::without_spin()?,
+    };
+
+    let warmup = Load {
+        mode: warmup_mode(&cell.mode),
+        stop: Stop::after(cell.warmup),
+        max_in_flight: cell.max_in_flight,
+        grace: cell.grace,
+        spans: Vec::new(),
+        share: *share,
+    };
+    let record = load::run(
+        &warmup,
+        &mut clock,
+        HostClock::now_ns(),
+        issue(*warmup_run),
+        || (),
+    )
+    .await;
+    let _ = tell.send(Signal::Warm {
+        in_force: caller.in_force(),
+        record: Box::new(record),
+    });
+    let Ok(start_ns) = told.await else {
+        return Ok(());
+    };
+    orders.wrong.take();
+    orders.failures.take();
+    let before = caller.counters();
+    let measured = Load {
+        mode: cell.mode.clone(),
+        stop: cell.stop,
+        spans: cell.phases.clone(),
+        ..warmup
+    };
+    let ended = tell.clone();
+    let record = load::run(&measured, &mut clock, start_ns, issue(*run), move || {
+        let _ = ended.send(Signal::WindowEnded);
+    })
+    .await;
+    let counters = caller.counters().since(before);
+    let (wrong, failures) = (orders.wrong.take(), orders.failures.take());
+    let _ = tell.send(Signal::Finished {
+        record: Box::new(record),
+        counters,
+        wrong,
+        failures,
+    });
+    // The connections stay open until the sockets' byte counters have been read.
+    let _ = released.await;
+    Ok(())
+}
+
+/// The warm-up goes at the window's first rate; a trace is not replayed for it.
+fn warmup_mode(mode: &Mode) -> Mode {
+    match mode {
+        Mode::Open(Arrival::Rate { profile, .. }) => {
+            Mode::Open(Arrival::constant(profile.rate_at(Duration::ZERO)))
+        }
+        Mode::Open(Arrival::Trace(_)) => Mode::Closed {
+            callers: 1,
+            think: Duration::ZERO,
+        },
+        closed => closed.clone(),
+    }
+}
+
+/// One operation: encode, send, verify. All of it inside the clock.
+async fn place<C: Caller>(
+    caller: C,
+    orders: Rc<Orders>,
+    run: u64,
+    producer: u32,
+    stamped: bool,
+    operation: Operation,
+) -> Outcome {
+    let (kind, body_out, call) = {
+        let mut corpus = orders.corpus.borrow_mut();
+        let message = corpus.message(run, producer, operation.sequence);
+        let body = encode(message, caller.format());
+        let key = match message {
+            Message::Order(order) => order.user_id.as_str(),
+            Message::Blob(_) => "",
+        };
+        let stamp = stamped.then_some(Stamp {
+            run,
+            producer,
+            sequence: operation.sequence,
+            planned_ns: operation.planned_ns,
+        });
+        (
+            message.kind(),
+            body.len(),
+            caller.call(message.kind(), key, body, stamp),
+        )
+    };
+    let outcome = call.await;
+    let ending = match &outcome.result {
+        CallResult::Acknowledged(answer) => {
+            match orders.check(kind, answer.as_ref(), run, producer, operation.sequence) {
+                Ok(()) => Ending::Acknowledged,
+                Err(problem) => {
+                    let mut wrong = orders.wrong.borrow_mut();
+                    wrong.0 += 1;
+                    wrong.1.get_or_insert(problem);
+                    Ending::Failed { by_service: true }
+                }
+            }
+        }
+        CallResult::Refused(_) => Ending::Refused,
+        CallResult::Failed(failure) => {
+            orders
+                .failures
+                .borrow_mut()
+                .entry(failure.name.clone())
+                .or_insert_with(|| (0, failure.text.clone()))
+                .0 += 1;
+            Ending::Failed {
+                by_service: failure.by_service,
+            }
+        }
+        CallResult::TimedOut => Ending::TimedOut,
+    };
+    Outcome {
+        sent_ns: outcome.sent_ns,
+        ending,
+        body_out,
+        body_in: outcome.body_in,
+    }
+}
+
+fn encode(message: &Message, format: Format) -> bytes::Bytes {
+    message.encode(format)
+}
+
+impl Orders {
+    /// Whether the answer is the one that this very order must get. A broker's confirm carries none.
+    fn check(
+        &self,
+        kind: Kind,
+        answer: Option<&Answer>,
+        run: u64,
+        producer: u32,
+        sequence: u64,
+    ) -> Result<(), String> {
+        match (kind, answer) {
+            (_, None) => Ok(()),
+            (Kind::Order, Some(Answer::Receipt(receipt))) => {
+                let expected = self.expected[(sequence % Corpus::SIZE as u64) as usize];
+                let id = order_id(run, producer, sequence);
+                if receipt.order_id.as_bytes() == id
+                    && expected == Some((receipt.lines, receipt.total_cents))
+                {
+                    Ok(())
+                } else {
+                    Err(wrong_receipt(receipt, &id, expected))
+                }
+            }
+            (Kind::Blob, Some(Answer::Blob(blob))) => {
+                match self.corpus.borrow_mut().message(run, producer, sequence) {
+                    Message::Blob(sent) if sent == blob => Ok(()),
+                    _ => Err(format!(
+                        "the echo of blob {sequence} differs from what was sent"
+                    )),
+                }
+            }
+            (kind, Some(_)) => Err(format!(
+                "an operation of kind {kind:?} was answered with the other kind's answer"
+            )),
+        }
+    }
+}
+
+fn wrong_receipt(receipt: &Receipt, id: &[u8], expected: Option<(i32, i64)>) -> String {
+    format!(
+        "expected a receipt for order {} with (lines, cents) {expected:?}, got one for {} with ({}, {})",
+        String::from_utf8_lossy(id),
+        receipt.order_id,
+        receipt.lines,
+        receipt.total_cents
+    )
+}

@@ -1,0 +1,7 @@
+//! The service as the instrument sees it: a process of its own, started fresh for a trial, or somebody's that runs already.
+
+mod control;
+mod process;
+
+pub use control::{Control, ControlError};
+pub use process::{Launch, ServiceProcess};

@@ -1,0 +1,208 @@
+//! Starts a fresh `bench-server` for one trial and ends it afterwards: politely, then by force, always by its own id.
+
+use super::Control;
+use crate::cell::Cell;
+use anyhow::{Context, bail};
+use bench_transport::Transport;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Time for a start (broker consumers get their partitions in it) and for a stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a service process is started with, beside its cell.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The `bench-server` program.
+    pub program: PathBuf,
+    /// CPUs to pin it to; everywhere if empty.
+    pub cpus: Vec<usize>,
+    /// Where the broker is, for queue and stream.
+    pub broker: Option<String>,
+    /// Names the run's queues and topics.
+    pub scope: String,
+    /// Faults planted into its ledger, for tests of the accounting.
+    pub plant: Option<String>,
+}
+
+impl Launch {
+    /// The `bench-server` beside this program (or where `HOPBENCH_SERVER` says).
+    pub fn find_program() -> anyhow::Result<PathBuf> {
+        if let Some(path) = std::env::var_os("HOPBENCH_SERVER") {
+            return Ok(path.into());
+        }
+        let own = std::env::current_exe().context("this program's own path is not known")?;
+        // Beside it in an installation; one folder up when a test runs from target/…/deps.
+        own.ancestors().skip(1).take(2).map(|folder| folder.join("bench-server")).find(|path| path.is_file()).with_context(|| {
+            format!(
+                "no bench-server beside {}; build both with `cargo build --release`, or name it in HOPBENCH_SERVER",
+                own.display()
+            )
+        })
+    }
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct ServiceProcess {
+    child: Child,
+    pid: u32,
+    /// Where the transport's caller connects to.
+    pub target: String,
+    /// Its control port.
+    pub control: Control,
+    /// Its settings in force.
+    pub in_force: serde_json::Value,
+    _folder: TempDir,
+}
+
+impl ServiceProcess {
+    /// Starts the service of a cell and waits until it is ready.
+    pub async fn start(cell: &Cell, launch: &Launch) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("hopbench-")
+            .tempdir()
+            .context("no temporary folder for the service")?;
+        let token_file = folder.path().join("token");
+        let mut command = Command::new(&launch.program);
+        command
+            .arg("serve")
+            .arg("--with-parent")
+            .args(["--control", "127.0.0.1:0"])
+            .arg("--token-file")
+            .arg(&token_file);
+        command.arg("--journal").arg(journal_folder(folder.path()));
+        command.args(["--scope", &launch.scope]);
+        command.args(["--durability", &cell.durability.to_string()]);
+        command.args(["--format", &cell.format.to_string()]);
+        command.args(["--prefetch", &cell.prefetch.to_string()]);
+        command.args(["--partitions", &cell.partitions.to_string()]);
+        if let Some(slow) = &cell.slow {
+            command.args(["--slow", &slow.to_string()]);
+        }
+        if let Some(workers) = cell.workers {
+            command.args(["--workers", &workers.to_string()]);
+        }
+        if !launch.cpus.is_empty() {
+            let cpus: Vec<String> = launch.cpus.iter().map(ToString::to_string).collect();
+            command.args(["--pin", &cpus.join(",")]);
+        }
+        if let Some(plant) = &launch.plant {
+            command.args(["--plant", plant]);
+        }
+        let variable = match cell.transport {
+            Transport::Queue => Some("HOPBENCH_AMQP_URL"),
+            Transport::Stream => Some("HOPBENCH_KAFKA_BROKERS"),
+            _ => None,
+        };
+        match variable {
+            Some(variable) => {
+                let broker = launch
+                    .broker
+                    .as_deref()
+                    .with_context(|| format!("{} needs a broker", cell.transport))?;
+                // By environment: a password on a command line is for everybody to read.
+                command
+                    .env(variable, broker)
+                    .args([&format!("--{}", cell.transport), "env"]);
+            }
+            None => {
+                command.args([&format!("--{}", cell.transport), "127.0.0.1:0"]);
+            }
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("{} could not be started", launch.program.display()))?;
+        let pid = child.id().context("the service ended at once")?;
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let mut complaints = child.stderr.take().expect("stderr is piped");
+        let ready = match tokio::time::timeout(PATIENCE, lines.next_line()).await {
+            Ok(Ok(Some(line))) => line,
+            Ok(_) => {
+                let mut text = String::new();
+                let _ = tokio::time::timeout(
+                    Duration::from_secs(1),
+                    complaints.read_to_string(&mut text),
+                )
+                .await;
+                bail!(
+                    "the service ended before it was ready; it said: {}",
+                    text.trim()
+                );
+            }
+            Err(_) => bail!("the service was not ready after {} s", PATIENCE.as_secs()),
+        };
+        // What it says later goes on to our own stderr: nobody else would read it.
+        tokio::spawn(async move {
+            let _ = tokio::io::copy(&mut complaints, &mut tokio::io::stderr()).await;
+        });
+        let ready: serde_json::Value = serde_json::from_str(&ready)
+            .with_context(|| format!("expected the service's ready line, got '{ready}'"))?;
+        let address = |name: &str| {
+            ready[name]
+                .as_str()
+                .map(str::to_string)
+                .with_context(|| format!("the service's ready line names no {name}"))
+        };
+        let target = match cell.transport {
+            Transport::Queue | Transport::Stream => launch.broker.clone().expect("checked above"),
+            transport => address(transport.name())?,
+        };
+        let control = Control::new(&address("control")?, Path::new(&address("token_file")?))?;
+        Ok(Self {
+            child,
+            pid,
+            target,
+            control,
+            in_force: ready["in_force"].clone(),
+            _folder: folder,
+        })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Ends it after it has finished what it accepted.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = nix::unistd::Pid::from_raw(self.pid as i32);
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => {
+                let status = status?;
+                if !status.success() {
+                    bail!("the service ended with {status} instead of 0");
+                }
+                Ok(())
+            }
+            Err(_) => {
+                self.child.kill().await?;
+                bail!(
+                    "the service did not stop within {} s and was killed",
+                    PATIENCE.as_secs()
+                )
+            }
+        }
+    }
+
+    /// Ends it at once, as a crash would.
+    pub async fn kill(mut self) {
+        let _ = self.child.kill().await;
+    }
+}
+
+/// The journal lies where `power` is worth something: on a disk. `/tmp` may be memory, so the run's own folder is
+/// preferred when `HOPBENCH_JOURNAL` names one.
+fn journal_folder(temporary: &Path) -> PathBuf {
+    std::env::var_os("HOPBENCH_JOURNAL").map_or_else(|| temporary.to_path_buf(), PathBuf::from)
+}

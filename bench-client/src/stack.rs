@@ -1,0 +1,207 @@
+//! Which brokers there are: from `HOPBENCH_*` variables, else from the file that `stack/stack` leaves in
+//! `.hopbench/env`. It starts nothing.
+
+use bench_transport::Transport;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One broker, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broker {
+    /// It should be there.
+    At {
+        /// AMQP URL (with its password: never print it) or bootstrap servers.
+        address: String,
+        /// Its processes, where they can be seen.
+        pids: Vec<u32>,
+        /// Its name and version, such as `RabbitMQ 3.10.8`.
+        version: String,
+    },
+    /// It is not, for this reason.
+    Missing(String),
+}
+
+/// Both brokers and what else the stack says of itself.
+#[derive(Clone, Debug)]
+pub struct Brokers {
+    rabbitmq: Broker,
+    kafka: Broker,
+    /// `native`, `docker` or `external`.
+    pub kind: String,
+    /// Heap, arguments and the like, for the manifest.
+    pub settings: BTreeMap<String, String>,
+}
+
+const HOW: &str = "start one with `make up`, or name one that exists";
+
+impl Brokers {
+    /// Reads the environment, then the stack's file of the checkout that this program or the current folder lies in.
+    pub fn find() -> Self {
+        let file = state_file().and_then(|path| std::fs::read_to_string(path).ok());
+        Self::from(file.as_deref().unwrap_or(""), |name| {
+            std::env::var(name).ok()
+        })
+    }
+
+    fn from(file: &str, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let written: BTreeMap<String, String> = file.lines().filter_map(parse_line).collect();
+        let external = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let broker = |name: &str, address: &str, title: &str| match external(address) {
+            // A variable that repeats the stack's own address must not lose the process ids.
+            Some(value) if written.get(address) != Some(&value) => Broker::At {
+                address: value,
+                pids: Vec::new(),
+                version: format!("{title} (external)"),
+            },
+            _ => match written.get(address).filter(|value| !value.is_empty()) {
+                Some(value) => Broker::At {
+                    address: value.clone(),
+                    pids: written
+                        .get(&format!("HOPBENCH_{name}_PIDS"))
+                        .map(|pids| {
+                            pids.split(',')
+                                .filter_map(|pid| pid.trim().parse().ok())
+                                .collect()
+                        })
+                        .unwrap_or_default(),
+                    version: match written.get(&format!("HOPBENCH_{name}_VERSION")) {
+                        Some(version) => format!("{title} {version}"),
+                        None => title.to_string(),
+                    },
+                },
+                None => Broker::Missing(
+                    written
+                        .get(&format!("HOPBENCH_{name}_REASON"))
+                        .cloned()
+                        .unwrap_or_else(|| {
+                            format!("no {title} is running here; {HOW} in {address}")
+                        }),
+                ),
+            },
+        };
+        let rabbitmq = broker("RABBITMQ", "HOPBENCH_AMQP_URL", "RabbitMQ");
+        let kafka = broker("KAFKA", "HOPBENCH_KAFKA_BROKERS", "Kafka");
+        let secret = |name: &str| {
+            name.ends_with("_URL") || name.ends_with("_REASON") || name.ends_with("_PIDS")
+        };
+        Self {
+            rabbitmq,
+            kafka,
+            kind: written
+                .get("HOPBENCH_STACK")
+                .cloned()
+                .unwrap_or_else(|| "external".into()),
+            settings: written
+                .into_iter()
+                .filter(|(name, _)| !secret(name))
+                .map(|(name, value)| (name.trim_start_matches("HOPBENCH_").to_lowercase(), value))
+                .collect(),
+        }
+    }
+
+    /// The broker that a transport needs; none for a sync transport.
+    pub fn of(&self, transport: Transport) -> Option<&Broker> {
+        match transport {
+            Transport::Queue => Some(&self.rabbitmq),
+            Transport::Stream => Some(&self.kafka),
+            _ => None,
+        }
+    }
+
+    /// Marks a broker as missing after it was tried.
+    pub fn lose(&mut self, transport: Transport, reason: String) {
+        match transport {
+            Transport::Queue => self.rabbitmq = Broker::Missing(reason),
+            Transport::Stream => self.kafka = Broker::Missing(reason),
+            _ => {}
+        }
+    }
+
+    /// Process ids of a transport's broker, its children included.
+    pub fn pids(&self, transport: Transport) -> Vec<u32> {
+        match self.of(transport) {
+            Some(Broker::At { pids, .. }) => pids.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where a transport's broker is.
+    pub fn address(&self, transport: Transport) -> Option<&str> {
+        match self.of(transport)? {
+            Broker::At { address, .. } => Some(address),
+            Broker::Missing(_) => None,
+        }
+    }
+}
+
+fn parse_line(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.trim().trim_start_matches("export ").split_once('=')?;
+    let value = value.trim();
+    let value = value
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+        .or_else(|| {
+            value
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'))
+        })
+        .unwrap_or(value);
+    Some((name.to_string(), value.replace("'\\''", "'")))
+}
+
+fn state_file() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok();
+    let program = std::env::current_exe().ok();
+    [here, program].into_iter().flatten().find_map(|start| {
+        start
+            .ancestors()
+            .map(|folder| folder.join(".hopbench/env"))
+            .find(|file| Path::is_file(file))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "HOPBENCH_STACK=native\nHOPBENCH_AMQP_URL=amqp://u:p@127.0.0.1:5\nHOPBENCH_RABBITMQ_PIDS=1,2\n\
+                        HOPBENCH_RABBITMQ_VERSION=3.10.8\nHOPBENCH_KAFKA_REASON='no java; it'\\''s missing'\n";
+
+    #[test]
+    fn the_stacks_file_names_brokers_processes_and_reasons() {
+        let brokers = Brokers::from(FILE, |_| None);
+        assert_eq!(brokers.pids(Transport::Queue), [1, 2]);
+        assert_eq!(
+            brokers.of(Transport::Stream),
+            Some(&Broker::Missing("no java; it's missing".into()))
+        );
+        assert_eq!(brokers.of(Transport::Rest), None);
+        assert!(
+            !brokers.settings.values().any(|value| value.contains("u:p")),
+            "no password reaches the manifest"
+        );
+    }
+
+    #[test]
+    fn a_variable_names_another_broker_and_its_processes_are_then_unknown() {
+        let other =
+            |name: &str| (name == "HOPBENCH_AMQP_URL").then(|| "amqp://elsewhere".to_string());
+        let brokers = Brokers::from(FILE, other);
+        assert_eq!(brokers.address(Transport::Queue), Some("amqp://elsewhere"));
+        assert!(brokers.pids(Transport::Queue).is_empty());
+        let same = |name: &str| {
+            (name == "HOPBENCH_AMQP_URL").then(|| "amqp://u:p@127.0.0.1:5".to_string())
+        };
+        assert_eq!(Brokers::from(FILE, same).pids(Transport::Queue), [1, 2]);
+    }
+
+    #[test]
+    fn without_file_and_variables_the_reason_says_what_to_do() {
+        let Some(Broker::Missing(reason)) =
+            Brokers::from("", |_| None).of(Transport::Queue).cloned()
+        else {
+            panic!("there is no broker")
+        };
+        assert!(reason.contains("make up") && reason.contains("HOPBENCH_AMQP_URL"));
+    }
+}
