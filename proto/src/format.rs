@@ -30,6 +30,8 @@ pub enum Kind {
 }
 
 /// A decoded request.
+// Not boxed: it would cost every order an allocation, for the sake of blobs.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// An order.

@@ -6,8 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
-/// The service's side: per producer, which sequences arrived, how often, and in what order per key.
+/// The service's side: per producer, which sequences arrived, how often, and in what order per key. Ten million
+/// deliveries take about 1.3 MB per producer, in whatever order they come.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceLedger {
     producers: BTreeMap<u32, Deliveries>,
@@ -20,8 +22,26 @@ struct Deliveries {
     /// Sequences delivered more than twice, with their count.
     more: BTreeMap<u64, u32>,
     reordered: u64,
-    /// Highest sequence seen per key.
-    last: HashMap<u64, u64>,
+    /// Highest sequence seen per key. A few bytes per key: the corpora have 64.
+    last: HashMap<u64, u64, BuildHasherDefault<KeyHasher>>,
+}
+
+/// Takes a key for its own hash, since it is one: hashing it again would only cost time on every delivery.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        unreachable!("a key is one u64, not {} bytes", bytes.len());
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
 }
 
 /// The caller's side, one producer. Attempted sequences are 0 … attempted − 1.
@@ -58,7 +78,7 @@ pub struct Balance {
     pub timed_out: u64,
     /// Still open at the end of the drain.
     pub open: u64,
-    /// Distinct operations delivered to the handler.
+    /// Distinct operations delivered to the handler, the unexpected ones included.
     pub delivered: Option<u64>,
     /// Acknowledged, never delivered.
     pub lost: Option<u64>,
@@ -197,7 +217,7 @@ impl Portable {
             again: bitmap("again", &self.again)?,
             more: self.more.clone(),
             reordered: self.reordered,
-            last: HashMap::new(),
+            last: HashMap::default(),
         };
         if !deliveries.again.is_subset(&deliveries.seen) {
             return Err("expected every sequence of 'again' in 'seen' too".into());
@@ -266,3 +286,6 @@ impl Balance {
 fn below(bitmap: &RoaringTreemap, bound: u64) -> u64 {
     bound.checked_sub(1).map_or(0, |last| bitmap.rank(last))
 }
+
+#[cfg(test)]
+mod tests;
