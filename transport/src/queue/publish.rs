@@ -21,6 +21,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
+/// A refused call looks at its connection again after this, should the supervisor see no cut.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// Publishes to the run's exchange. Clones share connections, window and counters.
 #[derive(Clone, Debug)]
 pub struct QueueCaller(Arc<Publisher>);
@@ -252,15 +255,17 @@ impl Publisher {
             let result = match fate {
                 Ok(Fate::NeverSent(back)) => {
                     permit = back;
-                    lane.suspect.notify_one();
                     // Until the supervisor has looked, the same channel would refuse again.
-                    tokio::task::yield_now().await;
+                    let mut link = lane.channel.subscribe();
+                    lane.suspect.notify_one();
+                    let look = (Instant::now() + LOOK_AGAIN).min(deadline);
+                    let _ = timeout_at(look, link.changed()).await;
                     if Instant::now() >= deadline {
                         return unsent("disconnected", "RabbitMQ was away until the deadline");
                     }
                     continue;
                 }
-                Ok(Fate::Read(Ok(confirmation))) => judge(confirmation),
+                Ok(Fate::Read(Ok(result))) => result,
                 Ok(Fate::Read(Err(error))) => {
                     tracing::debug!("pending when the connection was cut: {error}");
                     lane.suspect.notify_one();
@@ -298,8 +303,9 @@ impl Publisher {
 enum Fate {
     /// The channel refused it before anything was written; the window's permit comes back.
     NeverSent(Option<OwnedSemaphorePermit>),
-    /// The confirm was read, or the connection cut before it came.
-    Read(lapin::Result<Confirmation>),
+    /// The confirm was read (what it says is judged at once: it can carry a whole returned message), or the connection
+    /// was cut before it came.
+    Read(lapin::Result<CallResult>),
 }
 
 /// Publishes and reads the confirm. The permit is held until then, whoever still waits.
@@ -326,7 +332,7 @@ async fn fly(
         Poll::Pending => publish.await,
     };
     Fate::Read(match written {
-        Ok(confirm) => confirm.await,
+        Ok(confirm) => confirm.await.map(judge),
         Err(error) => Err(error),
     })
 }

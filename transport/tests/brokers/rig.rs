@@ -1,5 +1,4 @@
-//! What the broker tests stand on: where the brokers are, a small real service with a ledger, and each broker's own
-//! plain client, which stands for somebody else's producer and reads the dead letters.
+//! What the broker tests stand on: where the brokers are, a small real service with a ledger, and the sending side.
 
 use bench_proto::format::Answer;
 use bench_proto::ledger::Balance;
@@ -7,19 +6,10 @@ use bench_proto::validate::validate;
 use bench_proto::{
     CallerLedger, Corpus, Durability, Format, Kind, Message, PayloadClass, ServiceLedger, Stamp,
 };
-use bench_transport::{
-    CallResult, Caller, Listener, Origin, Outcome, Reply, Service, Settings, queue, stream,
-};
+use bench_transport::{CallResult, Caller, Listener, Origin, Outcome, Reply, Service, Settings};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Connection, ConnectionProperties};
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::message::{Header, Headers, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use futures_util::future::LocalBoxFuture;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -113,7 +103,14 @@ pub(crate) async fn with<B: Broker, T: AsyncFnOnce(B, Settings)>(durability: Dur
     let removed = broker.remove(&settings).await;
     match outcome {
         Ok(ended) => ended.expect("the test ends: something hangs"),
-        Err(panic) => resume_unwind(panic),
+        Err(panic) => {
+            // A test that failed halfway may have left its broker stopped, for everybody.
+            let name = B::NAME.to_lowercase();
+            for verb in ["resume", "start"] {
+                let _ = run_stack(verb, name.clone()).await;
+            }
+            resume_unwind(panic)
+        }
     }
     removed.expect("the scope can be removed");
 }
@@ -230,6 +227,9 @@ impl Service for Ledgered {
     }
 }
 
+/// An order's sequence, and what became of it.
+pub(crate) type Sent = (u64, Outcome);
+
 /// The sending side of a test: orders of the corpus, each sent once, and what became of them.
 pub(crate) struct Sender {
     corpus: Corpus,
@@ -286,6 +286,15 @@ impl Sender {
         }
     }
 
+    /// One more order on its way; it is sent when first polled.
+    pub(crate) fn start(&mut self, caller: &impl Caller) -> LocalBoxFuture<'static, Sent> {
+        let (sequence, key, body, stamp) = self.next();
+        let call = caller.call(Kind::Order, &key, body, Some(stamp));
+        // Boxed here, because the future's type names the key's lifetime though it does not hold the key.
+        let call: LocalBoxFuture<'static, Outcome> = Box::pin(call);
+        Box::pin(async move { (sequence, call.await) })
+    }
+
     /// Sends so many orders, at most 256 at once.
     pub(crate) async fn send(&mut self, caller: &impl Caller, count: usize) {
         use futures_util::StreamExt;
@@ -294,9 +303,7 @@ impl Sender {
         loop {
             while left > 0 && calls.len() < 256 {
                 left -= 1;
-                let (sequence, key, body, stamp) = self.next();
-                let call = caller.call(Kind::Order, &key, body, Some(stamp));
-                calls.push(async move { (sequence, call.await) });
+                calls.push(self.start(caller));
             }
             match calls.next().await {
                 Some((sequence, outcome)) => self.record(sequence, outcome),
@@ -319,13 +326,8 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// One verb of the stack, on one broker.
-pub(crate) async fn stack(verb: &'static str, broker: &'static str) {
-    let run = move || {
-        std::process::Command::new(repository().join("stack/stack"))
-            .args([verb, broker])
-            .output()
-    };
-    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+pub(crate) async fn stack(verb: &'static str, broker: &str) {
+    let output = run_stack(verb, broker.into()).await;
     assert!(
         output.status.success(),
         "stack/stack {verb} {broker} failed: {}",
@@ -333,199 +335,12 @@ pub(crate) async fn stack(verb: &'static str, broker: &'static str) {
     );
 }
 
-/// RabbitMQ.
-#[derive(Clone)]
-pub(crate) struct Rabbit(String);
-
-impl Broker for Rabbit {
-    type Caller = queue::QueueCaller;
-    const NAME: &'static str = "RabbitMQ";
-    const ADDRESS: &'static str = "HOPBENCH_AMQP_URL";
-    fn new(address: String) -> Self {
-        Self(address)
-    }
-    fn address(&self) -> String {
-        self.0.clone()
-    }
-    async fn connect(&self, settings: &Settings) -> anyhow::Result<Self::Caller> {
-        queue::connect(settings).await
-    }
-    async fn serve(&self, settings: &Settings, service: Ledgered) -> anyhow::Result<Listener> {
-        queue::serve(settings, service).await
-    }
-    async fn prepare(&self, settings: &Settings) -> anyhow::Result<()> {
-        queue::prepare(settings).await
-    }
-    async fn remove(&self, settings: &Settings) -> anyhow::Result<()> {
-        queue::remove(settings).await
-    }
-    async fn backlog(&self, settings: &Settings) -> anyhow::Result<u64> {
-        queue::backlog(settings).await
-    }
-
-    async fn send_raw(&self, settings: &Settings, raw: Raw) {
-        let plain = ConnectionProperties::default();
-        let connection = Connection::connect(&self.0, plain).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        let confirms = ConfirmSelectOptions::default();
-        channel.confirm_select(confirms).await.unwrap();
-        let mut properties = BasicProperties::default();
-        if let Some(content_type) = raw.content_type {
-            properties = properties.with_content_type(content_type.into());
-        }
-        if let Some(stamp) = raw.stamp {
-            let mut headers = FieldTable::default();
-            headers.insert(Stamp::HEADER.into(), AMQPValue::ByteArray(stamp.into()));
-            properties = properties.with_headers(headers);
-        }
-        let exchange = format!("hopbench.{}", settings.scope);
-        let options = BasicPublishOptions::default();
-        channel
-            .basic_publish(
-                exchange.into(),
-                "orders".into(),
-                options,
-                &raw.body,
-                properties,
-            )
-            .await
-            .unwrap()
-            .await
-            .unwrap();
-        connection.close(200, "done".into()).await.unwrap();
-    }
-
-    async fn dead_letters(&self, settings: &Settings, count: usize) -> Vec<(Vec<u8>, String)> {
-        let plain = ConnectionProperties::default();
-        let connection = Connection::connect(&self.0, plain).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        let queue = format!("hopbench.{}.dead", settings.scope);
-        let mut letters = Vec::new();
-        let gather = async {
-            while letters.len() < count {
-                let options = BasicGetOptions::default();
-                match channel
-                    .basic_get(queue.as_str().into(), options)
-                    .await
-                    .unwrap()
-                {
-                    Some(got) => {
-                        let headers = got.delivery.properties.headers().clone();
-                        let reason =
-                            match headers.unwrap_or_default().inner().get("hopbench-reason") {
-                                Some(AMQPValue::LongString(text)) => text.to_string(),
-                                other => {
-                                    panic!("a dead letter names its reason, this one {other:?}")
-                                }
-                            };
-                        letters.push((got.delivery.data.clone(), reason));
-                        got.delivery
-                            .acker
-                            .ack(BasicAckOptions::default())
-                            .await
-                            .unwrap();
-                    }
-                    None => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        };
-        let gathered = tokio::time::timeout(PATIENCE, gather).await;
-        assert!(
-            gathered.is_ok(),
-            "{} of {count} dead letters came",
-            letters.len()
-        );
-        connection.close(200, "done".into()).await.unwrap();
-        letters
-    }
-}
-
-/// Kafka.
-#[derive(Clone)]
-pub(crate) struct Kafka(String);
-
-impl Broker for Kafka {
-    type Caller = stream::StreamCaller;
-    const NAME: &'static str = "Kafka";
-    const ADDRESS: &'static str = "HOPBENCH_KAFKA_BROKERS";
-    fn new(address: String) -> Self {
-        Self(address)
-    }
-    fn address(&self) -> String {
-        self.0.clone()
-    }
-    async fn connect(&self, settings: &Settings) -> anyhow::Result<Self::Caller> {
-        stream::connect(settings).await
-    }
-    async fn serve(&self, settings: &Settings, service: Ledgered) -> anyhow::Result<Listener> {
-        stream::serve(settings, service).await
-    }
-    async fn prepare(&self, settings: &Settings) -> anyhow::Result<()> {
-        stream::prepare(settings).await
-    }
-    async fn remove(&self, settings: &Settings) -> anyhow::Result<()> {
-        stream::remove(settings).await
-    }
-    async fn backlog(&self, settings: &Settings) -> anyhow::Result<u64> {
-        stream::backlog(settings).await
-    }
-
-    async fn send_raw(&self, settings: &Settings, raw: Raw) {
-        let producer: FutureProducer = ClientConfig::new()
-            .set("bootstrap.servers", &self.0)
-            .create()
-            .unwrap();
-        let topic = format!("hopbench.{}.orders", settings.scope);
-        let mut headers = OwnedHeaders::new();
-        if let Some(content_type) = raw.content_type {
-            headers = headers.insert(Header {
-                key: "content-type",
-                value: Some(content_type),
-            });
-        }
-        if let Some(stamp) = &raw.stamp {
-            headers = headers.insert(Header {
-                key: Stamp::HEADER,
-                value: Some(stamp),
-            });
-        }
-        let record = FutureRecord::<[u8], _>::to(&topic)
-            .payload(&raw.body)
-            .headers(headers);
-        producer.send(record, PATIENCE).await.unwrap();
-    }
-
-    async fn dead_letters(&self, settings: &Settings, count: usize) -> Vec<(Vec<u8>, String)> {
-        let consumer: StreamConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.0)
-            .set("group.id", "dead-letter-reader")
-            .set("enable.auto.commit", "false")
-            .create()
-            .unwrap();
-        let mut list = TopicPartitionList::new();
-        let topic = format!("hopbench.{}.dead", settings.scope);
-        list.add_partition_offset(&topic, 0, Offset::Beginning)
-            .unwrap();
-        consumer.assign(&list).unwrap();
-        let mut letters = Vec::new();
-        let gather = async {
-            while letters.len() < count {
-                let letter = consumer.recv().await.unwrap();
-                let headers = letter.headers().expect("a dead letter has headers");
-                let reason = headers
-                    .iter()
-                    .find(|header| header.key == "hopbench-reason");
-                let reason = reason.and_then(|header| header.value).expect("a reason");
-                let reason = String::from_utf8(reason.into()).unwrap();
-                letters.push((letter.payload().unwrap_or_default().to_vec(), reason));
-            }
-        };
-        let gathered = tokio::time::timeout(PATIENCE, gather).await;
-        assert!(
-            gathered.is_ok(),
-            "{} of {count} dead letters came",
-            letters.len()
-        );
-        letters
-    }
+async fn run_stack(verb: &'static str, broker: String) -> std::process::Output {
+    let run = move || {
+        std::process::Command::new(repository().join("stack/stack"))
+            .args([verb, &broker])
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    output.expect("stack/stack can be run")
 }
