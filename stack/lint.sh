@@ -14,7 +14,7 @@ if cargo deny --version >/dev/null 2>&1; then
   # Only the advisories need the network.
   step cargo deny --log-level error check licenses bans sources
   if timeout 60 cargo deny --log-level off fetch db >/dev/null 2>&1; then
-    step cargo deny --log-level error check advisories
+    step cargo deny --log-level error check --disable-fetch advisories
   else
     skip "cargo deny check advisories: the advisory database cannot be reached"
   fi
