@@ -8,9 +8,9 @@ use crate::results::{self, Bytes, CpuPerOp, Latency, Phase, SeriesBin};
 use crate::stats::histogram as portable;
 use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::validity::{Evidence, Handler, Little, judge};
-use bench_proto::ServiceLedger;
 use bench_proto::control::{Account, SpanAccount};
 use bench_proto::ledger::Balance;
+use bench_proto::{Durability, ServiceLedger};
 use bench_transport::Counters;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub struct Material<'a> {
     pub usage: Usage,
     /// What the sockets carried.
     pub wire: Wire,
+    /// Whether the kernel dropped records of closed sockets.
+    pub wire_records_lost: bool,
     /// Settings in force.
     pub in_force: BTreeMap<String, String>,
     /// Whether the processes were pinned.
@@ -98,7 +100,11 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
     let done = completed.unwrap_or(accepted);
     let accept = censored(&window.accept, window.censored(), bound, record.negative);
     let lateness = summarise(&record.lateness, Beside::default(), Minimum::Trial);
-    let handler = account.as_ref().and_then(handler_evidence);
+    // With `power` the handler's time holds an fdatasync that no plan knows.
+    let handler = account
+        .as_ref()
+        .filter(|_| cell.durability != Durability::Power)
+        .and_then(handler_evidence);
     let generator_busy = (window_s > 0.0).then(|| record.thread_cpu_ns as f64 / 1e9 / window_s);
     let open_at_end = match completed {
         // The backlog: what was due in the window and not worked on at its end, wherever it waits.
@@ -127,7 +133,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         foreign_cpu: usage.foreign_share,
         major_faults: usage.client.major_faults
             + usage.service.as_ref().map_or(0, |usage| usage.major_faults),
-        wire_records_lost: false,
+        wire_records_lost: material.wire_records_lost,
         unpinned: !material.pinned,
     });
     let mut validity = judgement.validity;

@@ -2,14 +2,13 @@
 //! Dependencies point one way: cli → suite → trial → generator → load; report and claims work from results alone.
 
 pub mod account;
-// pub mod analysis;
 pub mod cell;
 pub mod claims;
-// pub mod cli;
+pub mod cli;
 pub mod experiment;
 pub mod generator;
 pub mod load;
-// pub mod manifest;
+pub mod manifest;
 pub mod meters;
 pub mod plan;
 pub mod report;
@@ -17,7 +16,7 @@ pub mod results;
 pub mod service;
 pub mod stack;
 pub mod stats;
-// pub mod suite;
+pub mod suite;
 pub mod trial;
 pub mod units;
 pub mod validity;

@@ -1,2 +1,5 @@
-//! `bench-client`.
-fn main() {}
+//! `bench-client`: the instrument's command line.
+
+fn main() -> std::process::ExitCode {
+    bench_client::cli::main()
+}

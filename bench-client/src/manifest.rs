@@ -7,17 +7,37 @@ use std::collections::BTreeMap;
 
 /// The libraries whose versions decide what is measured.
 const LIBRARIES: [&str; 13] = [
-    "axum", "h2", "hdrhistogram", "hyper", "lapin", "prost", "rdkafka", "rdkafka-sys", "roaring", "serde_json", "tokio", "tonic",
+    "axum",
+    "h2",
+    "hdrhistogram",
+    "hyper",
+    "lapin",
+    "prost",
+    "rdkafka",
+    "rdkafka-sys",
+    "roaring",
+    "serde_json",
+    "tokio",
+    "tonic",
     "tower",
 ];
 
 /// The manifest as far as it is known before the run; settings are added as they come into force.
-pub fn begin(suite: &str, blocks: u32, seed: u64, placement: String, brokers: &Brokers, exclusive: bool) -> Manifest {
+pub fn begin(
+    suite: &str,
+    blocks: u32,
+    seed: u64,
+    placement: String,
+    brokers: &Brokers,
+    exclusive: bool,
+) -> Manifest {
     let mut settings = brokers.settings.clone();
     settings.insert("stack".into(), brokers.kind.clone());
     settings.insert("compression".into(), "off".into());
     Manifest {
-        time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        time: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
         commit: option_env!("HOPBENCH_BUILD_COMMIT").map(str::to_string),
         dirty: option_env!("HOPBENCH_BUILD_DIRTY").map(|dirty| dirty == "true"),
@@ -45,19 +65,29 @@ fn machine() -> BTreeMap<String, String> {
     let value = serde_json::to_value(&facts).unwrap_or_default();
     let mut flat = crate::account::flatten("machine", &value);
     flat.retain(|name, _| !name.ends_with("boot_id"));
-    flat.into_iter().map(|(name, value)| (name.trim_start_matches("machine.").to_string(), value)).collect()
+    flat.into_iter()
+        .map(|(name, value)| (name.trim_start_matches("machine.").to_string(), value))
+        .collect()
 }
 
 fn libraries(lock: &str) -> BTreeMap<String, String> {
     let mut versions: BTreeMap<String, String> = BTreeMap::new();
     for package in lock.split("[[package]]") {
         let field = |name: &str| {
-            package.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix("= ").map(|value| value.trim_matches('"').to_string()))
+            package.lines().find_map(|line| {
+                line.strip_prefix(name)?
+                    .trim()
+                    .strip_prefix("= ")
+                    .map(|value| value.trim_matches('"').to_string())
+            })
         };
         if let (Some(name), Some(version)) = (field("name"), field("version"))
             && LIBRARIES.contains(&name.as_str())
         {
-            versions.entry(name).and_modify(|there| *there = format!("{there}, {version}")).or_insert(version);
+            versions
+                .entry(name)
+                .and_modify(|there| *there = format!("{there}, {version}"))
+                .or_insert(version);
         }
     }
     versions
@@ -70,6 +100,9 @@ mod tests {
     #[test]
     fn every_library_that_decides_a_figure_is_named_with_its_version() {
         let found = libraries(include_str!("../../Cargo.lock"));
-        assert_eq!(found.keys().collect::<Vec<_>>(), LIBRARIES.iter().collect::<Vec<_>>());
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            LIBRARIES.iter().collect::<Vec<_>>()
+        );
     }
 }

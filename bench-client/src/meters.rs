@@ -1,17 +1,19 @@
 //! What the processes of a trial used in its window: CPU, context switches, page faults, bytes on their sockets. It
 //! reads at two instants and says the difference; what it means is `account`'s business.
 
-use crate::cell::Cell;
 use crate::results::WireLeg;
 use bench_host::cpu::{CpuMeter, CpuSnapshot, CpuUsage, MachineCpu};
-use bench_transport::Settings;
+use bench_host::wire::{DestroyListener, Leg, Snapshot, headers_for};
+use bench_transport::Transport;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The processes of one trial.
 #[derive(Debug)]
 pub struct Meters {
     client: CpuMeter,
     service: Option<CpuMeter>,
+    service_pid: Option<u32>,
     broker: Option<CpuMeter>,
     /// Idle CPU of the broker, ns per second.
     idle: Option<f64>,
@@ -50,6 +52,7 @@ impl Meters {
         Self {
             client: CpuMeter::new("client", &[std::process::id()]),
             service: service.map(|pid| CpuMeter::new("service", &[pid])),
+            service_pid: service,
             broker: (!broker.is_empty()).then(|| CpuMeter::of_families("broker", broker)),
             idle,
         }
@@ -108,17 +111,125 @@ impl Reading {
 pub type Wire = Result<BTreeMap<String, WireLeg>, String>;
 
 /// What the sockets had carried when the window began.
-#[derive(Debug)]
-pub struct Sockets;
+pub struct Sockets {
+    before: Result<Snapshot, String>,
+    /// Final counters of connections that close meanwhile, where the kernel lets us have them.
+    closing: Option<DestroyListener>,
+    legs: Vec<Leg>,
+    pids: Vec<u32>,
+}
+
+/// How long the kernel's reports of closed sockets are awaited: they come from a queue of its own.
+const REPORTS: Duration = Duration::from_millis(20);
 
 impl Meters {
-    /// Reads the sockets' counters.
-    pub fn sockets(&self) -> Sockets {
-        Sockets
+    /// Reads the sockets' counters, at a quiescent point.
+    pub fn sockets(&self, transport: Transport, target: &str) -> Sockets {
+        let service = self.service_pid;
+        let pids: Vec<u32> = std::iter::once(std::process::id()).chain(service).collect();
+        let ports = ports(target);
+        let leg = |name: &str, pid, port| Leg {
+            name: name.into(),
+            pid,
+            remote_port: port,
+        };
+        let client = if transport.needs_broker() {
+            CLIENT_BROKER
+        } else {
+            CLIENT_SERVICE
+        };
+        let mut legs: Vec<Leg> = ports
+            .iter()
+            .map(|port| leg(client, std::process::id(), *port))
+            .collect();
+        if let (true, Some(pid)) = (transport.needs_broker(), service) {
+            legs.extend(ports.iter().map(|port| leg(BROKER_SERVICE, pid, *port)));
+        }
+        let closing = DestroyListener::start(&ports).ok();
+        let before = Snapshot::take(&pids).map_err(|error| error.to_string());
+        if let (Some(listener), Ok(snapshot)) = (&closing, &before) {
+            listener.begin(snapshot);
+        }
+        Sockets {
+            before,
+            closing,
+            legs,
+            pids,
+        }
     }
+}
 
-    /// What they carried since.
-    pub fn wire_since(&self, _before: Sockets, _cell: &Cell, _settings: &Settings) -> Wire {
-        Err("the sockets were not read".into())
+impl Sockets {
+    /// What they carried since, per operation; and whether records were lost.
+    pub fn since(self, operations: u64) -> (Wire, bool) {
+        let now = Snapshot::take(&self.pids).map_err(|error| error.to_string());
+        let (before, now) = match (self.before, now) {
+            (Ok(before), Ok(now)) => (before, now),
+            (Err(error), _) | (_, Err(error)) => return (Err(error), false),
+        };
+        let closed = self
+            .closing
+            .as_ref()
+            .map(|listener| listener.closed(|_| false, REPORTS));
+        let usage = now.since(&before, closed.as_ref(), &self.legs);
+        let lost = closed.is_some_and(|closed| closed.incomplete);
+        if let Some(error) = usage.errors.first() {
+            return (Err(error.clone()), lost);
+        }
+        if operations == 0 {
+            return (
+                Err("no operation ended, so there is nothing to divide by".into()),
+                lost,
+            );
+        }
+        let per_op = |bytes: u64| bytes as f64 / operations as f64;
+        let legs = usage.legs.iter().map(|(name, leg)| {
+            // A leg is read at its connecting end; the service connects to the broker, but the leg is named along the
+            // order's way, broker first.
+            let (sent, received) = match name.as_str() {
+                BROKER_SERVICE => (leg.carried.received, leg.carried.sent),
+                _ => (leg.carried.sent, leg.carried.received),
+            };
+            let headers = headers_for(sent, operations) + headers_for(received, operations);
+            (
+                name.clone(),
+                WireLeg {
+                    sent: per_op(sent),
+                    received: per_op(received),
+                    headers_computed: Some(per_op(headers)),
+                },
+            )
+        });
+        (Ok(legs.collect()), lost)
+    }
+}
+
+const CLIENT_SERVICE: &str = "client_service";
+const CLIENT_BROKER: &str = "client_broker";
+const BROKER_SERVICE: &str = "broker_service";
+
+/// The ports of an address list or URL: `host:port,host:port`, `amqp://user:password@host:port/vhost`.
+fn ports(target: &str) -> Vec<u16> {
+    let without_scheme = target.split_once("://").map_or(target, |(_, rest)| rest);
+    let authority = without_scheme.split('/').next().unwrap_or("");
+    let hosts = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, hosts)| hosts);
+    hosts
+        .split(',')
+        .filter_map(|host| host.rsplit_once(':')?.1.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_found_in_addresses_and_urls() {
+        assert_eq!(ports("127.0.0.1:50051"), [50_051]);
+        assert_eq!(ports("127.0.0.1:1,127.0.0.1:2"), [1, 2]);
+        assert_eq!(ports("amqp://u:p4:5@127.0.0.1:5672/%2f"), [5_672]);
+        assert_eq!(ports("amqp://localhost"), Vec::<u16>::new());
     }
 }

@@ -6,7 +6,7 @@ use crate::plan::{Plan, Planned};
 use crate::results::{self, Run, Skipped, State, Store};
 use crate::stack::{Broker, Brokers};
 use crate::trial::{self, Surroundings};
-use crate::{analysis, manifest, warm};
+use crate::{claims, manifest, warm};
 use anyhow::Context;
 use bench_host::place::Placement;
 use bench_transport::Transport;
@@ -54,7 +54,10 @@ impl Options {
     /// The experiments by name, each once, in the order of the list.
     pub fn resolve(&self) -> Result<Vec<&'static Experiment>, String> {
         if self.experiments.is_empty() {
-            return experiment::ALL.iter().map(|experiment| experiment::find(experiment.name)).collect();
+            return experiment::ALL
+                .iter()
+                .map(|experiment| experiment::find(experiment.name))
+                .collect();
         }
         let mut found: Vec<&'static Experiment> = Vec::new();
         for name in &self.experiments {
@@ -72,7 +75,11 @@ impl Options {
     }
 
     fn wanted(&self) -> Vec<Transport> {
-        if self.transports.is_empty() { Transport::ALL.to_vec() } else { self.transports.clone() }
+        if self.transports.is_empty() {
+            Transport::ALL.to_vec()
+        } else {
+            self.transports.clone()
+        }
     }
 }
 
@@ -88,16 +95,30 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         match missing(transport, &mut brokers).await {
             Some(reason) => {
                 progress.note(&format!("{transport} is skipped: {reason}"));
-                skipped.push(Skipped { transport: transport.to_string(), reason });
+                skipped.push(Skipped {
+                    transport: transport.to_string(),
+                    reason,
+                });
             }
             None => usable.push(transport),
         }
     }
     let plan = options.plan(&experiments, &usable);
-    let placement = if options.pin { Placement::for_this_machine(1)? } else { Placement::none("asked for with --pin none") };
+    let placement = if options.pin {
+        Placement::for_this_machine(1)?
+    } else {
+        Placement::none("asked for with --pin none")
+    };
     pin_brokers(&brokers, &plan, &placement)?;
     let mut run = Run {
-        manifest: manifest::begin(options.suite.name(), plan.blocks.len() as u32, options.seed, placement.why.clone(), &brokers, options.exclusive),
+        manifest: manifest::begin(
+            options.suite.name(),
+            plan.blocks.len() as u32,
+            options.seed,
+            placement.why.clone(),
+            &brokers,
+            options.exclusive,
+        ),
         skipped,
         ..Run::default()
     };
@@ -110,34 +131,52 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         zero_ns: bench_host::clock::now_ns(),
         plant: None,
     };
-    run.manifest.settings.insert("experiments".into(), experiments.iter().map(|experiment| experiment.name).collect::<Vec<_>>().join(", "));
+    run.manifest.settings.insert(
+        "experiments".into(),
+        experiments
+            .iter()
+            .map(|experiment| experiment.name)
+            .collect::<Vec<_>>()
+            .join(", "),
+    );
     let mut store = Store::create(&options.out, run)?;
 
-    if experiments.iter().any(|experiment| experiment.name == "size") {
+    if experiments
+        .iter()
+        .any(|experiment| experiment.name == "size")
+    {
         progress.note("counting sizes");
         let rows = experiment::size::count(options.seed, |_| ());
         store.update(|run| run.sizes = rows)?;
     }
-    let with_broker: Vec<Transport> = plan.transports().into_iter().filter(|transport| transport.needs_broker()).collect();
+    let with_broker: Vec<Transport> = plan
+        .transports()
+        .into_iter()
+        .filter(|transport| transport.needs_broker())
+        .collect();
     if !with_broker.is_empty() {
         progress.note("warming the brokers until their CPU per order is steady");
         let longest = match options.suite {
             Suite::Quick => Duration::from_secs(20),
             Suite::Full => Duration::from_secs(60),
         };
-        let found = warm::warm(&with_broker, longest, &mut surroundings).await.context("the brokers could not be warmed")?;
+        let found = warm::warm(&with_broker, longest, &mut surroundings)
+            .await
+            .context("the brokers could not be warmed")?;
         store.update(|run| {
             for (transport, text) in found {
-                run.manifest.settings.insert(format!("warm-up {transport}"), text);
+                run.manifest
+                    .settings
+                    .insert(format!("warm-up {transport}"), text);
             }
         })?;
     }
 
     progress.planned(plan.trials().count(), plan.expected_time());
     let ending = run_blocks(&plan, options, began, &surroundings, &mut store, progress).await;
-    store.update(analysis::derive)?;
+    store.update(claims::conclude)?;
     ending?;
-    let complete = analysis::cells_without_headline(store.run()).is_empty();
+    let complete = claims::without_headline(store.run()).is_empty();
     Ok((store, complete))
 }
 
@@ -150,13 +189,18 @@ async fn run_blocks(
     store: &mut Store,
     progress: &impl Progress,
 ) -> anyhow::Result<()> {
-    let mut again: Vec<(u32, u32)> = (0..plan.blocks.len() as u32).map(|block| (block, 0)).collect();
+    let mut again: Vec<(u32, u32)> = (0..plan.blocks.len() as u32)
+        .map(|block| (block, 0))
+        .collect();
     let mut left_out = 0;
     while !again.is_empty() {
         let mut next = Vec::new();
         for (block, attempt) in again {
             let trials = &plan.blocks[block as usize];
-            let time: Duration = trials.iter().map(|planned| planned.cell.expected_time()).sum();
+            let time: Duration = trials
+                .iter()
+                .map(|planned| planned.cell.expected_time())
+                .sum();
             if attempt > 0 && began.elapsed() + time > options.suite.budget() {
                 left_out += 1;
                 continue;
@@ -177,19 +221,32 @@ async fn run_blocks(
     }
     store.update(|run| {
         let reruns = run.trials.iter().filter(|trial| trial.attempt > 0).count();
-        run.manifest.settings.insert("trials run again".into(), reruns.to_string());
-        run.manifest.settings.insert("disturbed blocks not run again for lack of time".into(), left_out.to_string());
+        run.manifest
+            .settings
+            .insert("trials run again".into(), reruns.to_string());
+        run.manifest.settings.insert(
+            "disturbed blocks not run again for lack of time".into(),
+            left_out.to_string(),
+        );
     })?;
     Ok(())
 }
 
 /// A trial that could not be run is kept as INVALID with its reason: one failure must not lose the rest.
-async fn attempt_trial(planned: &Planned, attempt: u32, surroundings: &Surroundings) -> results::Trial {
+async fn attempt_trial(
+    planned: &Planned,
+    attempt: u32,
+    surroundings: &Surroundings,
+) -> results::Trial {
     let mut trial = match trial::run(&planned.cell, trial::fresh_run_id(), surroundings).await {
         Ok(trial) => trial,
         Err(error) => results::Trial {
             cell: planned.cell.describe(),
-            validity: results::Validity { state: State::Invalid, reasons: vec![format!("the trial could not be run: {error:#}")], external: false },
+            validity: results::Validity {
+                state: State::Invalid,
+                reasons: vec![format!("the trial could not be run: {error:#}")],
+                external: false,
+            },
             ..results::Trial::default()
         },
     };
@@ -213,11 +270,14 @@ async fn missing(transport: Transport, brokers: &mut Brokers) -> Option<String> 
 }
 
 fn pin_brokers(brokers: &Brokers, plan: &Plan, placement: &Placement) -> anyhow::Result<()> {
-    let Some(cpus) = &placement.brokers else { return Ok(()) };
+    let Some(cpus) = &placement.brokers else {
+        return Ok(());
+    };
     for transport in plan.transports() {
         let pids = brokers.pids(transport);
         for pid in bench_host::cpu::with_descendants(&pids)? {
-            bench_host::place::pin_process(pid, cpus).with_context(|| format!("the broker of {transport} could not be pinned"))?;
+            bench_host::place::pin_process(pid, cpus)
+                .with_context(|| format!("the broker of {transport} could not be pinned"))?;
         }
     }
     Ok(())

@@ -75,6 +75,7 @@ pub async fn run(
             .address(cell.transport)
             .map(str::to_string),
         scope: scope.clone(),
+        seed: surroundings.seed,
         plant: surroundings.plant.clone(),
     };
     let broker_settings = launch
@@ -238,7 +239,7 @@ async fn drive(
             .reset(&reset_for(cell, run, start_ns, window))
             .await?;
     }
-    let wire = meters.sockets();
+    let sockets = meters.sockets(cell.transport, &subject.settings.target);
     for generator in generators.iter_mut() {
         generator.go(start_ns);
     }
@@ -277,7 +278,7 @@ async fn drive(
         }
         None => None,
     };
-    let wire = meters.wire_since(wire, cell, &subject.settings);
+    let (wire, wire_records_lost) = sockets.since(record.ended());
     in_force.extend(account::flatten("service", subject.in_force));
     Ok(account::assemble(account::Material {
         cell,
@@ -286,6 +287,7 @@ async fn drive(
         observed,
         usage,
         wire,
+        wire_records_lost,
         in_force,
         pinned: surroundings.placement.is_pinned(),
         planted: surroundings.plant.is_some(),

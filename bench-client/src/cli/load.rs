@@ -131,22 +131,34 @@ impl LoadArgs {
     fn cell(&self) -> anyhow::Result<Cell> {
         let plain = Cell::new(self.transport);
         if self.http.is_some() && self.transport != Transport::Rest {
-            return Err(usage("--http is for --transport rest; the others have one wire protocol each"));
+            return Err(usage(
+                "--http is for --transport rest; the others have one wire protocol each",
+            ));
         }
         if self.format == Some(Format::Json) && self.transport == Transport::Grpc {
-            return Err(usage("gRPC is protobuf here; leave --format out, or use --transport rest for JSON"));
+            return Err(usage(
+                "gRPC is protobuf here; leave --format out, or use --transport rest for JSON",
+            ));
         }
         if self.durability == Some(Durability::Memory) && self.transport != Transport::Queue {
-            return Err(usage("durability class `memory` exists on RabbitMQ alone; expected none, process or power"));
+            return Err(usage(
+                "durability class `memory` exists on RabbitMQ alone; expected none, process or power",
+            ));
         }
         if self.rate.is_some() && !self.think.is_zero() {
-            return Err(usage("--think is for a closed loop; with --rate the arrivals alone decide when an operation is due"));
+            return Err(usage(
+                "--think is for a closed loop; with --rate the arrivals alone decide when an operation is due",
+            ));
         }
         if self.timeout.is_zero() {
-            return Err(usage("--timeout 0 lets no operation end; expected a duration such as 5s"));
+            return Err(usage(
+                "--timeout 0 lets no operation end; expected a duration such as 5s",
+            ));
         }
         if self.duration.is_some_and(|duration| duration.is_zero()) {
-            return Err(usage("--duration 0 measures nothing; expected a duration such as 10s"));
+            return Err(usage(
+                "--duration 0 measures nothing; expected a duration such as 10s",
+            ));
         }
         let mode = match &self.rate {
             Some(profile) => Mode::Open(Arrival::Rate {
@@ -156,18 +168,28 @@ impl LoadArgs {
                     Arrivals::Poisson => Spacing::Poisson { seed: self.seed },
                 },
             }),
-            None => Mode::Closed { callers: self.in_flight.unwrap_or(32) as usize, think: self.think },
+            None => Mode::Closed {
+                callers: self.in_flight.unwrap_or(32) as usize,
+                think: self.think,
+            },
         };
-        let time = self.duration.or(self.count.is_none().then_some(Duration::from_secs(10)));
+        let time = self
+            .duration
+            .or(self.count.is_none().then_some(Duration::from_secs(10)));
         Ok(Cell {
             payload: self.payload,
             format: self.format.unwrap_or(plain.format),
             http: self.http.unwrap_or(plain.http),
             mode,
-            stop: Stop { time, count: self.count },
+            stop: Stop {
+                time,
+                count: self.count,
+            },
             warmup: self.warmup,
             grace: self.grace,
-            connections: self.connections.map_or(plain.connections, |connections| connections as usize),
+            connections: self
+                .connections
+                .map_or(plain.connections, |connections| connections as usize),
             timeout: self.timeout,
             max_in_flight: self.max_in_flight as usize,
             durability: self.durability.unwrap_or(plain.durability),
@@ -191,7 +213,11 @@ impl LoadArgs {
             Pin::None => Placement::none("asked for with --pin none"),
         };
         let surroundings = Surroundings {
-            program: if self.target.is_some() { PathBuf::new() } else { Launch::find_program()? },
+            program: if self.target.is_some() {
+                PathBuf::new()
+            } else {
+                Launch::find_program()?
+            },
             placement,
             brokers,
             idle: BTreeMap::new(),
@@ -204,16 +230,26 @@ impl LoadArgs {
             None => trial::run(&cell, run, &surroundings).await?,
             Some(target) => {
                 let control = match (&self.control, &self.token_file) {
-                    (Some(address), Some(file)) => Some(Control::new(address, file).context("--control")?),
+                    (Some(address), Some(file)) => {
+                        Some(Control::new(address, file).context("--control")?)
+                    }
                     _ => None,
                 };
-                let elsewhere = Elsewhere { target: target.clone(), scope: self.scope.clone(), control };
+                let elsewhere = Elsewhere {
+                    target: target.clone(),
+                    scope: self.scope.clone(),
+                    control,
+                };
                 trial::run_elsewhere(&cell, run, &elsewhere, &surroundings).await?
             }
         };
         trial.experiment = "load".into();
         self.show(&trial)?;
-        Ok(if trial.validity.state == State::Invalid { Exit::Invalid } else { Exit::Done })
+        Ok(if trial.validity.state == State::Invalid {
+            Exit::Invalid
+        } else {
+            Exit::Done
+        })
     }
 
     fn show(&self, trial: &results::Trial) -> anyhow::Result<()> {

@@ -24,13 +24,17 @@ pub enum Exit {
 
 /// REST, gRPC, a queue or a stream? Measures it on this machine and gives each claim a verdict.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = "\
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
 Exit status: 0 done; 1 failed; 2 bad usage; 3 a trial was INVALID or a cell kept too few blocks.
 
 Examples:
   bench-client run --suite quick
   bench-client load --transport grpc --rate 2000 --duration 10s --payload O3
-  bench-client report results/2026-01-31T12-00-00Z")]
+  bench-client report results/2026-01-31T12-00-00Z"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,10 +71,16 @@ pub fn main() -> ExitCode {
     // Prints usage errors itself and exits with 2.
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "error".into()),
+        )
         .with_writer(std::io::stderr)
         .init();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("no runtime")),
     };
@@ -96,10 +106,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn interrupted() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return std::future::pending().await,
-    };
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(_) => return std::future::pending().await,
+        };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
@@ -133,7 +144,7 @@ impl Command {
                 Ok(Exit::Done)
             }
             Self::Claims => {
-                print!("{}", report::claims_table(&claims::ALL));
+                print!("{}", report::claims_table(&claims::CLAIMS));
                 Ok(Exit::Done)
             }
             Self::Report { dir, markdown } => {
@@ -146,7 +157,11 @@ impl Command {
                 Ok(Exit::Done)
             }
             Self::Schema { trial } => {
-                let schema = if trial { results::trial_json_schema() } else { results::json_schema() };
+                let schema = if trial {
+                    results::trial_json_schema()
+                } else {
+                    results::json_schema()
+                };
                 println!("{}", serde_json::to_string_pretty(&schema)?);
                 Ok(Exit::Done)
             }

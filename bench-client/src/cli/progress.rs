@@ -22,10 +22,18 @@ impl Teller {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(1);
             // The template is a constant.
-            bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  {eta} left  {msg}").expect("a valid template"));
+            bar.set_style(
+                ProgressStyle::with_template("{bar:30} {percent:>3} %  {eta} left  {msg}")
+                    .expect("a valid template"),
+            );
             bar
         });
-        Self { bar, quiet, trials: Cell::new(0), done: Cell::new(0) }
+        Self {
+            bar,
+            quiet,
+            trials: Cell::new(0),
+            done: Cell::new(0),
+        }
     }
 
     fn line(&self, text: &str) {
@@ -60,7 +68,12 @@ impl Progress for Teller {
     fn begins(&self, planned: &Planned, attempt: u32) {
         if let Some(bar) = &self.bar {
             let again = if attempt > 0 { " again" } else { "" };
-            bar.set_message(format!("block {}{again}: {} {}", planned.block + 1, planned.experiment, planned.cell.id()));
+            bar.set_message(format!(
+                "block {}{again}: {} {}",
+                planned.block + 1,
+                planned.experiment,
+                planned.cell.id()
+            ));
         }
     }
 
@@ -81,7 +94,11 @@ impl Progress for Teller {
             ));
         }
         if trial.validity.state == State::Invalid {
-            self.line(&format!("INVALID {}: {}", trial.cell.id, trial.validity.reasons.join("; ")));
+            self.line(&format!(
+                "INVALID {}: {}",
+                trial.cell.id,
+                trial.validity.reasons.join("; ")
+            ));
         }
     }
 }

@@ -65,12 +65,20 @@ impl Run {
             seed: self.seed,
             pin: self.pin == Pin::Auto,
             out: self.out.unwrap_or_else(|| {
-                PathBuf::from("results").join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string())
+                PathBuf::from("results").join(
+                    jiff::Timestamp::now()
+                        .strftime("%Y-%m-%dT%H-%M-%SZ")
+                        .to_string(),
+                )
             }),
             exclusive: self.exclusive,
         };
         let experiments = options.resolve().map_err(usage)?;
-        let transports = if options.transports.is_empty() { Transport::ALL.to_vec() } else { options.transports.clone() };
+        let transports = if options.transports.is_empty() {
+            Transport::ALL.to_vec()
+        } else {
+            options.transports.clone()
+        };
         let plan = options.plan(&experiments, &transports);
         let expected = plan.expected_time();
         if self.dry_run {
@@ -80,7 +88,11 @@ impl Run {
                     println!("  {:<10} {}", planned.experiment, planned.cell.id());
                 }
             }
-            println!("{} trials, about {} s, process starts included; warming the brokers comes on top", plan.trials().count(), expected.as_secs());
+            println!(
+                "{} trials, about {} s, process starts included; warming the brokers comes on top",
+                plan.trials().count(),
+                expected.as_secs()
+            );
             return Ok(Exit::Done);
         }
         if options.blocks.is_none() && expected > options.suite.budget() {

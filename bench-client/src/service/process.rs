@@ -25,6 +25,8 @@ pub struct Launch {
     pub broker: Option<String>,
     /// Names the run's queues and topics.
     pub scope: String,
+    /// What its slowness is drawn from: the same for every transport of a run.
+    pub seed: u64,
     /// Faults planted into its ledger, for tests of the accounting.
     pub plant: Option<String>,
 }
@@ -76,7 +78,9 @@ impl ServiceProcess {
             .arg("--token-file")
             .arg(&token_file);
         command.arg("--journal").arg(journal_folder(folder.path()));
-        command.args(["--scope", &launch.scope]);
+        command
+            .args(["--scope", &launch.scope])
+            .args(["--seed", &launch.seed.to_string()]);
         command.args(["--durability", &cell.durability.to_string()]);
         command.args(["--format", &cell.format.to_string()]);
         command.args(["--prefetch", &cell.prefetch.to_string()]);
