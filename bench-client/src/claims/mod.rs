@@ -11,6 +11,7 @@
 
 pub mod catalogue;
 pub mod combine;
+pub mod measured;
 pub mod part;
 pub mod ratios;
 pub mod rules;
@@ -25,7 +26,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{CLAIMS, Claim};
+pub use catalogue::{ALL, Claim};
 
 use crate::results::{Part, Run, Verdict, VerdictRow};
 use combine::{Judged, all_of, names, primary_cells};
@@ -38,7 +39,7 @@ pub fn conclude(run: &mut Run) {
 
 /// The verdict on every claim, in the order of the table.
 pub fn judge(run: &Run) -> Vec<VerdictRow> {
-    CLAIMS.iter().map(|claim| verdict(claim, run)).collect()
+    ALL.iter().map(|claim| verdict(claim, run)).collect()
 }
 
 /// Cells that kept under two thirds of their blocks: they have no headline (exit status 3).
@@ -129,7 +130,13 @@ fn row(
     cells.dedup();
     let reason = sentence(claim, run, verdict, &judged, &cells, factor);
     let parts: Vec<Part> = judged.into_iter().map(|j| j.part).collect();
-    let (low, high, unit) = hull(&parts);
+    // Parts of different kinds share no span: an all-of claim shows the part that refuted it, if one did.
+    let of_one_kind = claim.rules.len() == 1;
+    let (low, high, unit) = match parts.iter().find(|p| p.verdict == Verdict::Refuted) {
+        _ if of_one_kind => hull(&parts),
+        Some(worst) if verdict == Verdict::Refuted => (worst.low, worst.high, worst.unit.clone()),
+        _ => (None, None, String::new()),
+    };
     let beyond = common_beyond(&parts);
     VerdictRow {
         claim: claim.id.into(),
@@ -186,6 +193,9 @@ fn sentence(
     }
     let findings: Vec<&str> = measured.iter().map(|p| p.reason.as_str()).collect();
     text.push_str(&format!(". {}.", findings.join("; ")));
+    if claim.id == "grpc-thr-3-10x" {
+        text.push_str(&transports::cpu_beside(run));
+    }
     if !missing.is_empty() {
         text.push_str(&format!(" Not measured: {}.", missing.join(", ")));
     }

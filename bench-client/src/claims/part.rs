@@ -2,7 +2,8 @@
 //! carry it (too few blocks, SUSPECT blocks that change the verdict, a failed A/A).
 
 use super::combine::Judged;
-use super::rules::{Decision, Interval, Measured, Rule};
+use super::measured::Measured;
+use super::rules::{Decision, Interval, Rule};
 use super::samples::{CellTrials, Metric, Paired, Sample, cells, is_twin};
 use crate::results::{Part, Run, Trial, Verdict};
 use crate::stats::{Estimate, aa};
@@ -104,6 +105,10 @@ pub fn judge(
         (q.says)(&show(&measured, interval, q.rule)),
         paired.blocks.len()
     );
+    let finding = match resolution(run, q.metric) {
+        Resolution::Untested => format!("{finding} (no A/A pair ran for it)"),
+        _ => finding,
+    };
     let doubt = doubt(run, q, &paired, decision, [numerator, denominator]);
     let mut judged = Judged {
         part: part(q, decision.verdict, cells, finding),

@@ -1,7 +1,7 @@
 //! From a run to paired values: which trials of a cell count, what a metric reads from one, and the ratio of two cells
 //! block by block. Nothing is averaged across blocks before it is paired.
 
-use super::rules::Measured;
+use super::measured::Measured;
 use crate::results::{Cell, Latency, Percentile, Run, State, Trial};
 use crate::stats::Estimate;
 use std::collections::{BTreeMap, BTreeSet};

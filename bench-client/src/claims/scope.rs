@@ -1,9 +1,9 @@
-//! The scope that every verdict's sentence carries: language, network, cores, brokers, suite. What was measured
-//! (payload, rate) is said by the claim itself.
+//! The scope that every verdict's sentence carries: language, network, cores, payload, load, durability, brokers, suite.
 
-use crate::results::Run;
+use crate::results::{Cell, Run};
 
-/// The scope of a run, as far as the given cells reach: `Rust, loopback, 2 cores, RabbitMQ 3.10.8; quick suite`.
+/// The scope of a run, as far as the given cells reach:
+/// `Rust, loopback, 2 cores, O3, 2000/s, durability process, RabbitMQ 3.10.8, quick suite`.
 pub fn scope(run: &Run, cells: &[String]) -> String {
     let m = &run.manifest;
     let network = if m.network.is_empty() {
@@ -15,17 +15,43 @@ pub fn scope(run: &Run, cells: &[String]) -> String {
     if let Some(cores) = m.machine.get("cores") {
         words.push(format!("{cores} cores"));
     }
-    for (transport, broker) in &m.brokers {
-        if run
-            .trials
+    let used = || {
+        run.trials
             .iter()
-            .any(|t| t.cell.transport == *transport && cells.contains(&t.cell.id))
-        {
-            words.push(broker.clone());
-        }
-    }
+            .map(|t| &t.cell)
+            .filter(|cell| cells.contains(&cell.id))
+    };
+    words.extend(distinct(used().map(|cell| cell.payload.clone())));
+    words.extend(distinct(used().filter_map(load)));
+    words.extend(distinct(
+        used().map(|cell| format!("durability {}", cell.durability)),
+    ));
+    let brokers = m
+        .brokers
+        .iter()
+        .filter(|(transport, _)| used().any(|cell| cell.transport == **transport));
+    words.extend(brokers.map(|(_, broker)| broker.clone()));
     if !m.suite.is_empty() {
         words.push(format!("{} suite", m.suite));
     }
     words.join(", ")
+}
+
+fn load(cell: &Cell) -> Option<String> {
+    match (cell.in_flight, cell.rate_per_s) {
+        (Some(n), _) => Some(format!("{n} in flight")),
+        (_, Some(rate)) => Some(format!("{rate:.0}/s")),
+        _ => None,
+    }
+}
+
+/// Each once, in the order of first appearance, as one phrase.
+fn distinct(values: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    (!seen.is_empty()).then(|| seen.join(" and "))
 }

@@ -2,8 +2,9 @@
 //! means is its own interval.
 
 use super::combine::Judged;
+use super::measured::Measured;
 use super::part::{not_measured, number};
-use super::rules::{Measured, Rule};
+use super::rules::Rule;
 use crate::results::{Part, Run};
 use crate::stats::Estimate;
 

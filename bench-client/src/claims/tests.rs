@@ -33,7 +33,7 @@ fn spoil(run: &mut Run, mut wanted: impl FnMut(&Trial) -> bool, change: impl Fn(
 fn every_claim_has_its_row_in_the_order_of_the_table() {
     let rows = judge(&planted());
     let ids: Vec<&str> = rows.iter().map(|r| r.claim.as_str()).collect();
-    assert_eq!(ids, CLAIMS.iter().map(|c| c.id).collect::<Vec<_>>());
+    assert_eq!(ids, ALL.iter().map(|c| c.id).collect::<Vec<_>>());
     assert!(rows.iter().all(|r| !r.reason.is_empty()));
     let judged: Vec<&str> = rows
         .iter()
@@ -355,12 +355,12 @@ fn each_metric_has_its_aa_pair_and_every_ratio_its_smallest_detectable_effect() 
 fn a_verdict_carries_its_scope() {
     let scope = of(&planted(), "slow-200ms").reason;
     assert!(
-        scope.ends_with("Scope: Rust, loopback, 2 cores, RabbitMQ 0.0, Kafka 0.0, quick suite."),
+        scope.ends_with("Scope: Rust, loopback, 2 cores, O3, 200/s, durability process, RabbitMQ 0.0, Kafka 0.0, quick suite."),
         "{scope}"
     );
     let sync_only = of(&planted(), "grpc-thr-3-10x").reason;
     assert!(
-        sync_only.ends_with("Scope: Rust, loopback, 2 cores, quick suite."),
+        sync_only.ends_with("Scope: Rust, loopback, 2 cores, O3 and O100, 32 in flight, durability none, quick suite."),
         "{sync_only}"
     );
 }
@@ -372,4 +372,44 @@ fn concluding_twice_changes_nothing() {
     let once = run.clone();
     conclude(&mut run);
     assert_eq!(run, once);
+}
+
+#[test]
+fn the_cpu_ratio_stands_beside_the_throughput_claim_and_does_not_decide_it() {
+    // O3: (22 + 26) ÷ (11 + 13) = 2; O100: (8 + 10) ÷ (40 + 50) = 0.2.
+    let row = of(&planted(), "grpc-thr-3-10x");
+    assert!(
+        row.reason
+            .contains("gRPC ÷ REST: 2.00× [2.00, 2.00] with O3, 0.20× [0.20, 0.20] with O100"),
+        "{}",
+        row.reason
+    );
+    assert!(row.parts.iter().all(|p| p.name.starts_with("throughput")));
+}
+
+#[test]
+fn parts_of_different_kinds_share_no_interval() {
+    let row = of(&planted(), "slow-200ms");
+    assert_eq!((row.low, row.high), (None, None));
+    let mut run = planted();
+    run.trials.retain(|t| t.cell.id != "queue-O3-r200-slow");
+    run.trials
+        .extend((0..fixture::BLOCKS).map(|b| fixture::slow("queue", b, 800_000, 400_000_000, 0)));
+    assert!(
+        of(&run, "slow-200ms").low.unwrap() > 100.0,
+        "the part that refuted it"
+    );
+}
+
+#[test]
+fn without_an_aa_pair_the_finding_says_so() {
+    let mut run = planted();
+    run.trials.retain(|t| t.cell.arm.is_none());
+    let row = of(&run, "grpc-thr-3-10x");
+    assert_eq!(row.verdict, Verdict::Depends);
+    assert!(
+        row.reason.contains("no A/A pair ran for it"),
+        "{}",
+        row.reason
+    );
 }

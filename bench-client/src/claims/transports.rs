@@ -1,9 +1,9 @@
 //! grpc-thr-3-10x and grpc-lat-3-10x: gRPC against REST, the same order, the same connections, equal durability.
 
 use super::combine::Judged;
-use super::part::{self, Question, not_measured};
+use super::part::{self, Question, not_measured, number};
 use super::rules::Rule;
-use super::samples::{CellTrials, Metric, cells, is_base};
+use super::samples::{CellTrials, Metric, Paired, cells, is_base};
 use crate::results::{Arrival, Cell, Run};
 
 /// The orders of both claims.
@@ -23,9 +23,8 @@ pub fn throughput_parts(run: &Run, rule: Rule) -> Vec<Judged> {
             continue;
         };
         let value = |t: &_| Metric::Throughput.of(t);
-        let says = |ratio: &str| {
-            format!("with {payload} gRPC carries {ratio} the orders per second of REST")
-        };
+        let says =
+            |ratio: &str| format!("{payload}: gRPC carries {ratio} the orders per second of REST");
         let question = Question {
             name,
             rule,
@@ -54,7 +53,7 @@ pub fn latency_parts(run: &Run, rule: Rule) -> Vec<Judged> {
             let rate = grpc.cell.rate_per_s.unwrap_or_default();
             let says = |ratio: &str| {
                 format!(
-                    "with {payload} at {rate:.0}/s REST's accept {percentile} is {ratio} that of gRPC"
+                    "{payload} at {rate:.0}/s: REST's accept {percentile} is {ratio} that of gRPC"
                 )
             };
             let question = Question {
@@ -69,6 +68,34 @@ pub fn latency_parts(run: &Run, rule: Rule) -> Vec<Judged> {
         }
     }
     parts
+}
+
+/// What stands beside the throughput claim and never decides it: CPU per order, gRPC ÷ REST.
+pub fn cpu_beside(run: &Run) -> String {
+    let all = cells(run, "capacity");
+    let wanted = |c: &Cell| c.arrival == Arrival::Closed && c.in_flight == Some(IN_FLIGHT);
+    let found: Vec<String> = PAYLOADS
+        .iter()
+        .filter_map(|payload| {
+            let (rest, grpc) = pair(&all, payload, wanted)?;
+            let value = |t: &_| Metric::CpuPerOp.of(t);
+            let measured = Paired::of(grpc, rest, value, value).measured(true, None)?;
+            let interval = measured.interval()?;
+            Some(format!(
+                "{}× [{}, {}] with {payload}",
+                number(measured.ratio.point()),
+                number(interval.low),
+                number(interval.high)
+            ))
+        })
+        .collect();
+    if found.is_empty() {
+        return String::new();
+    }
+    format!(
+        " Beside it, CPU per order of client and service together, gRPC ÷ REST: {}.",
+        found.join(", ")
+    )
 }
 
 /// The plain cell of each: REST over HTTP/1.1 with JSON against gRPC over as many connections, nothing slow behind

@@ -70,8 +70,11 @@ pub fn summarise(samples: &Histogram<u64>, beside: Beside, minimum: Minimum) -> 
     }
 }
 
-/// Merges summaries through their histograms. None when there is none to merge or one carries no histogram.
-pub fn merge<'a>(parts: impl IntoIterator<Item = &'a Latency>) -> Option<Latency> {
+/// Merges summaries through their histograms, printing by `minimum`. None when there is none to merge or one carries no histogram.
+pub fn merge<'a>(
+    parts: impl IntoIterator<Item = &'a Latency>,
+    minimum: Minimum,
+) -> Option<Latency> {
     let mut beside = Beside::default();
     let mut histograms = Vec::new();
     for part in parts {
@@ -91,11 +94,7 @@ pub fn merge<'a>(parts: impl IntoIterator<Item = &'a Latency>) -> Option<Latency
     if histograms.is_empty() {
         return None;
     }
-    Some(summarise(
-        &histogram::merge(&histograms),
-        beside,
-        Minimum::Merged,
-    ))
+    Some(summarise(&histogram::merge(&histograms), beside, minimum))
 }
 
 #[cfg(test)]
@@ -158,7 +157,7 @@ mod tests {
         let mut fast = histogram::new();
         fast.record_n(1_000, 900).unwrap();
         let of = |h: &Histogram<u64>| summarise(h, Beside::default(), Minimum::Trial);
-        let all = merge([&of(&slow), &of(&fast)]).unwrap();
+        let all = merge([&of(&slow), &of(&fast)], Minimum::Merged).unwrap();
         assert_eq!(
             (all.count, all.p50, all.p90),
             (1_000, Some(1_000), Some(1_000))
@@ -178,7 +177,7 @@ mod tests {
                 Minimum::Trial,
             )
         };
-        let all = merge([&part(0, 0), &part(900, 4), &part(700, 6)]).unwrap();
+        let all = merge([&part(0, 0), &part(900, 4), &part(700, 6)], Minimum::Merged).unwrap();
         assert_eq!(
             (all.censored, all.bound, all.negative, all.count),
             (10, Some(700), 3, 300)
@@ -187,12 +186,12 @@ mod tests {
 
     #[test]
     fn without_a_histogram_nothing_is_merged() {
-        assert_eq!(merge([]), None);
+        assert_eq!(merge([], Minimum::Merged), None);
         let bare = Latency {
             count: 5,
             p50: Some(3),
             ..Latency::default()
         };
-        assert_eq!(merge([&bare]), None);
+        assert_eq!(merge([&bare], Minimum::Merged), None);
     }
 }

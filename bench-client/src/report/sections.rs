@@ -1,0 +1,301 @@
+//! The parts of a report that are mostly words: head, verdicts, what was skipped, how to read it, validity, one trial.
+
+use super::document::{Cell, Document, Table, Tone};
+use super::format::{NOTHING, grouped, interval, maybe, percentile};
+use crate::claims::{self, Claim, ratios::failed_aa};
+use crate::results::{Percentile, Run, State, Trial, Verdict, VerdictRow};
+use std::collections::BTreeMap;
+
+/// What was run, where and with what.
+pub(super) fn head(document: &mut Document, run: &Run) {
+    let m = &run.manifest;
+    document.heading("Hopbench: REST, gRPC, a queue or a stream?");
+    let commit = m.commit.as_deref().unwrap_or("unknown");
+    let dirty = if m.dirty == Some(true) {
+        " with changes"
+    } else {
+        ""
+    };
+    let known = |name: &str| m.machine.get(name);
+    let machine: Vec<String> = [
+        known("cpu").cloned(),
+        known("cores").map(|n| format!("{n} cores")),
+        known("kernel").map(|k| format!("kernel {k}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let brokers: Vec<&str> = m.brokers.values().map(String::as_str).collect();
+    document.text(format!(
+        "{} suite of {} blocks, {}, {}, seed {}; commit {commit}{dirty}. Machine: {}. Brokers: {}. Placement: {}.",
+        m.suite,
+        m.blocks,
+        m.time,
+        m.network,
+        m.seed,
+        if machine.is_empty() { "unknown".into() } else { machine.join(", ") },
+        if brokers.is_empty() { "none".into() } else { brokers.join(", ") },
+        m.placement
+    ));
+    if !m.exclusive {
+        document.text("Nobody said that nothing else ran meanwhile (--exclusive): read the figures with care.");
+    }
+}
+
+/// The verdict table, and the sentence behind each row.
+pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
+    document.heading("Verdicts");
+    let statement =
+        |row: &VerdictRow| Claim::find(&row.claim).map_or(NOTHING, |claim| claim.statement);
+    let (missing, judged): (Vec<_>, Vec<_>) = run
+        .verdicts
+        .iter()
+        .partition(|row| row.verdict == Verdict::NotMeasured);
+    let rows = judged.iter().map(|row| {
+        vec![
+            row.claim.as_str().into(),
+            statement(row).into(),
+            verdict_cell(row),
+            interval(row.low, row.high, &row.unit).into(),
+        ]
+    });
+    if judged.is_empty() {
+        document.text("No claim was measured by this run.");
+    } else {
+        let header = vec!["claim", "what it says", "verdict", "95 % interval"];
+        document.table(Table {
+            header,
+            numbers_from: 3,
+            rows: rows.collect(),
+        });
+    }
+    document.items(
+        judged
+            .iter()
+            .map(|row| format!("{}: {}", row.claim, row.reason))
+            .collect(),
+    );
+    for failed in failed_aa(&run.ratios) {
+        document.text(failed);
+    }
+    if every && !missing.is_empty() {
+        document.heading("Not measured");
+        let rows = missing.iter().map(|row| {
+            vec![
+                row.claim.as_str().into(),
+                statement(row).into(),
+                row.reason.as_str().into(),
+            ]
+        });
+        document.table(Table {
+            header: vec!["claim", "what it says", "why not"],
+            numbers_from: 3,
+            rows: rows.collect(),
+        });
+    } else if !missing.is_empty() {
+        let ids: Vec<&str> = missing.iter().map(|row| row.claim.as_str()).collect();
+        document.text(format!(
+            "Not measured by this run, each with its reason in report.md: {}.",
+            ids.join(", ")
+        ));
+    }
+}
+
+fn verdict_cell(row: &VerdictRow) -> Cell {
+    let beyond = row
+        .beyond
+        .as_ref()
+        .map_or(String::new(), |beyond| format!(", {beyond}"));
+    let tone = match row.verdict {
+        Verdict::Holds => Tone::Good,
+        Verdict::Refuted => Tone::Bad,
+        Verdict::Depends | Verdict::Inconclusive => Tone::Doubtful,
+        Verdict::NotMeasured => Tone::Plain,
+    };
+    Cell {
+        text: format!("{}{beyond}", row.verdict),
+        tone,
+    }
+}
+
+/// Transports that could not run.
+pub(super) fn skipped(document: &mut Document, run: &Run) {
+    if !run.skipped.is_empty() {
+        document.heading("Skipped");
+        document.items(
+            run.skipped
+                .iter()
+                .map(|s| format!("{}: {}", s.transport, s.reason))
+                .collect(),
+        );
+    }
+}
+
+/// A few lines that explain the columns.
+pub(super) fn how_to_read(document: &mut Document) {
+    document.heading("How to read it");
+    document.items(
+        [
+            "accept: from the planned instant until the caller may go on (the reply, or the broker's confirm).",
+            "completion: from the planned instant until the service has done the work, on every transport. A message may be completed before its confirm.",
+            "Percentiles are those of all blocks' samples together, never averages. “–” is too few samples (or not measured), “≥” a lower bound.",
+            "[a, b] is the 95 % interval over blocks (Student's t on log ratios). “finds” is the smallest change that so many blocks find in 80 % of runs.",
+            "A/A is the same cell twice: where it fails, no verdict rests on that metric.",
+            "Rows of different durability (what an accepted order survives) are never set against each other.",
+            "CPU is µs per order; the broker's is gross of what it burns idle. Their sum is the fairest single figure.",
+        ]
+        .map(String::from)
+        .to_vec(),
+    );
+}
+
+/// How many trials are not VALID, and why.
+pub(super) fn validity(document: &mut Document, run: &Run) {
+    let mut reasons: BTreeMap<(State, &str, &str), usize> = BTreeMap::new();
+    let mut states: BTreeMap<State, usize> = BTreeMap::new();
+    for trial in &run.trials {
+        *states.entry(trial.validity.state).or_default() += 1;
+        for reason in &trial.validity.reasons {
+            *reasons
+                .entry((trial.validity.state, &trial.cell.id, reason))
+                .or_default() += 1;
+        }
+    }
+    let repeated = run.trials.iter().filter(|t| t.attempt > 0).count();
+    document.heading("Validity");
+    let count = |state| states.get(&state).copied().unwrap_or(0);
+    document.text(format!(
+        "{} trials: {} VALID, {} SUSPECT, {} INVALID; {repeated} of them repetitions of a disturbed block.",
+        run.trials.len(),
+        count(State::Valid),
+        count(State::Suspect),
+        count(State::Invalid)
+    ));
+    for cell in claims::without_headline(run) {
+        document.text(format!(
+            "`{cell}` kept under two thirds of its blocks and has no headline."
+        ));
+    }
+    let line = |((state, cell, reason), n): (&(State, &str, &str), &usize)| {
+        let times = if *n > 1 {
+            format!(" (×{n})")
+        } else {
+            String::new()
+        };
+        format!("{state} `{cell}`: {reason}{times}")
+    };
+    // The worst first.
+    document.items(reasons.iter().rev().map(line).collect());
+}
+
+/// One trial: what it carried, how long it took, what became of it.
+pub(super) fn trial(document: &mut Document, trial: &Trial) {
+    let c = &trial.cell;
+    let load = match (c.in_flight, c.rate_per_s) {
+        (Some(n), _) => format!("{n} in flight"),
+        (_, Some(rate)) => format!("{rate}/s"),
+        _ => "a planned load".into(),
+    };
+    document.heading(format!(
+        "{} carries {} as {}, {load}, {:.1} s",
+        c.transport, c.payload, c.format, trial.window_s
+    ));
+    let bound = if trial.throughput_is_lower_bound {
+        "≥ "
+    } else {
+        ""
+    };
+    document.text(format!(
+        "{bound}{} orders/s completed; durability `{}`; {}.",
+        grouped(trial.throughput_per_s),
+        c.durability,
+        trial.validity.state
+    ));
+    document.items(
+        trial
+            .overloaded
+            .iter()
+            .chain(&trial.validity.reasons)
+            .cloned()
+            .collect(),
+    );
+    let row = |name: &str, latency| {
+        let mut cells: Vec<Cell> = vec![name.into()];
+        cells.extend(
+            [
+                Percentile::P50,
+                Percentile::P90,
+                Percentile::P99,
+                Percentile::P999,
+                Percentile::Max,
+            ]
+            .map(|p| percentile(latency, p).into()),
+        );
+        cells
+    };
+    document.table(Table {
+        header: vec!["latency", "p50", "p90", "p99", "p99.9", "max"],
+        numbers_from: 1,
+        rows: vec![
+            row("accept", Some(&trial.accept_ns)),
+            row("completion", trial.completion_ns.as_ref()),
+            row("service time", Some(&trial.service_ns)),
+            row("lateness", Some(&trial.lateness_ns)),
+        ],
+    });
+    let (l, cpu, bytes) = (&trial.ledger, &trial.cpu_us_per_op, &trial.bytes);
+    let known = |count: Option<u64>| count.map_or(NOTHING.into(), |n| n.to_string());
+    document.text(format!(
+        "Ledger: {} attempted, {} acknowledged, {} refused, {} failed, {} timed out, {} open; {} delivered, {} lost, {} duplicated, {} recovered, {} unexpected, {} reordered.",
+        l.attempted, l.acknowledged, l.refused, l.failed, l.timed_out, l.open,
+        known(l.delivered), known(l.lost), known(l.duplicated), known(l.recovered), known(l.unexpected), known(l.reordered)
+    ));
+    if l.delivered.is_none() {
+        document
+            .text("The service's side of the ledger is unknown: its control port was not given.");
+    }
+    document.text(format!(
+        "CPU µs per order: client {}, service {}, broker {}. Body bytes: {} out, {} back.",
+        maybe(cpu.client),
+        maybe(cpu.service),
+        maybe(cpu.broker),
+        maybe(bytes.body_out),
+        maybe(bytes.body_in)
+    ));
+    for phase in &trial.phases {
+        document.text(format!(
+            "Phase {}: {} planned, {} acknowledged, accept p50 {}, completion p50 {}.",
+            phase.name,
+            phase.planned,
+            phase.acknowledged,
+            percentile(Some(&phase.accept_ns), Percentile::P50),
+            percentile(phase.completion_ns.as_ref(), Percentile::P50)
+        ));
+    }
+    let counters: Vec<String> = trial
+        .counters
+        .iter()
+        .map(|(name, n)| format!("{name} {n}"))
+        .collect();
+    if !counters.is_empty() {
+        document.text(format!("Counted: {}.", counters.join(", ")));
+    }
+}
+
+/// The claims without a run.
+pub(super) fn claims(document: &mut Document, claims: &[Claim]) {
+    let row = |claim: &Claim| -> Vec<Cell> {
+        vec![
+            claim.id.into(),
+            claim.statement.into(),
+            claim.rule().into(),
+            claim.experiment.unwrap_or(NOTHING).into(),
+            claim.judged_on.into(),
+        ]
+    };
+    document.table(Table {
+        header: vec!["claim", "what it says", "rule", "experiment", "judged on"],
+        numbers_from: 5,
+        rows: claims.iter().map(row).collect(),
+    });
+}

@@ -1,0 +1,371 @@
+//! The tables of figures: sizes, capacity, latency, phases. Percentiles are merged from histograms over the
+//! blocks that count; throughput and CPU are geometric means over them.
+
+use super::document::{Cell, Document, Table, Tone};
+use super::format::{NOTHING, grouped, maybe, percentile};
+use crate::claims::samples::{CellTrials, cells, experiments, is_base};
+use crate::claims::size::mean_bytes;
+use crate::results::{Arrival, CpuPerOp, Latency, Percentile, Phase, Run, Trial};
+use crate::stats::estimate::LEVEL;
+use crate::stats::{Estimate, Minimum, latency};
+
+/// Order in which transports and classes are listed.
+const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];
+const CLASSES: [&str; 5] = ["none", "memory", "process", "power", "replica"];
+
+/// JSON against protobuf, by count.
+pub(super) fn sizes(document: &mut Document, run: &Run) {
+    let mut payloads: Vec<&str> = Vec::new();
+    for row in &run.sizes {
+        if !payloads.contains(&row.payload.as_str()) {
+            payloads.push(&row.payload);
+        }
+    }
+    let rows: Vec<Vec<Cell>> = payloads
+        .iter()
+        .map(|payload| {
+            let (json, protobuf) = (
+                mean_bytes(run, payload, "json"),
+                mean_bytes(run, payload, "protobuf"),
+            );
+            let ratio = json.zip(protobuf).map(|(json, protobuf)| json / protobuf);
+            let bytes = |value: Option<f64>| Cell::from(value.map_or(NOTHING.into(), grouped));
+            vec![
+                (*payload).into(),
+                bytes(json),
+                bytes(protobuf),
+                maybe(ratio).into(),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        document.heading("Size: mean body, bytes, by count");
+        document.table(Table {
+            header: vec!["payload", "JSON", "protobuf", "JSON ÷ protobuf"],
+            numbers_from: 1,
+            rows,
+        });
+    }
+}
+
+/// Closed loops: throughput and its cost. Saturated latency is no latency, so none is printed.
+pub(super) fn capacity(document: &mut Document, run: &Run) {
+    let header = vec![
+        "transport",
+        "payload",
+        "in flight",
+        "orders/s",
+        "95 % interval",
+        "CPU µs\nclient",
+        "\nservice",
+        "\nbroker",
+        "\nsum",
+        "body bytes\nout",
+        "\nback",
+        "wire\nbytes",
+        "blocks",
+    ];
+    per_class(
+        document,
+        run,
+        |t| t.cell.arrival == Arrival::Closed,
+        "Capacity",
+        &header,
+        |cell| {
+            let mut row = vec![name(cell), cell.cell.payload.as_str().into()];
+            row.push(
+                cell.cell
+                    .in_flight
+                    .map_or(NOTHING.into(), |n| n.to_string())
+                    .into(),
+            );
+            let estimate = mean(cell, |t| Some(t.throughput_per_s));
+            let bound = if cell.kept().any(|t| t.throughput_is_lower_bound) {
+                "≥ "
+            } else {
+                ""
+            };
+            let ends = estimate.and_then(|e| e.interval(LEVEL));
+            if !cell.has_headline() || cell.kept().any(|t| t.overloaded.is_some()) {
+                let why = if cell.has_headline() {
+                    "not sustained"
+                } else {
+                    "no headline"
+                };
+                row.extend([
+                    Cell {
+                        text: why.into(),
+                        tone: Tone::Doubtful,
+                    },
+                    NOTHING.into(),
+                ]);
+            } else {
+                row.push(
+                    estimate
+                        .map_or(NOTHING.into(), |e| format!("{bound}{}", grouped(e.point())))
+                        .into(),
+                );
+                row.push(
+                    ends.map_or(NOTHING.into(), |(a, b)| {
+                        format!("[{}, {}]", grouped(a), grouped(b))
+                    })
+                    .into(),
+                );
+            }
+            row.extend(cost(cell));
+            row
+        },
+    );
+}
+
+/// Open loops without phases: both clocks.
+pub(super) fn latency(document: &mut Document, run: &Run) {
+    let header = vec![
+        "transport",
+        "payload",
+        "rate",
+        "accept\np50",
+        "\np99",
+        "completion\np50",
+        "\np99",
+        "lateness\np99",
+        "CPU µs\nclient",
+        "\nservice",
+        "\nbroker",
+        "\nsum",
+        "body bytes\nout",
+        "\nback",
+        "wire\nbytes",
+        "blocks",
+    ];
+    let wanted = |t: &CellTrials<'_>| t.cell.arrival != Arrival::Closed && !has_phases(t);
+    per_class(document, run, wanted, "Latency", &header, |cell| {
+        let mut row = vec![name(cell), cell.cell.payload.as_str().into()];
+        row.push(
+            cell.cell
+                .rate_per_s
+                .map_or(NOTHING.into(), |rate| format!("{}/s", grouped(rate)))
+                .into(),
+        );
+        let over = cell.kept().any(|t| t.overloaded.is_some());
+        let accept = merged(cell, |t| Some(&t.accept_ns));
+        let completion = merged(cell, |t| t.completion_ns.as_ref());
+        let lateness = merged(cell, |t| Some(&t.lateness_ns));
+        let show = |latency: &Option<Latency>, p| {
+            let text = if cell.has_headline() {
+                percentile(latency.as_ref(), p)
+            } else {
+                "no headline".into()
+            };
+            Cell {
+                text,
+                tone: if over { Tone::Doubtful } else { Tone::Plain },
+            }
+        };
+        row.extend([
+            show(&accept, Percentile::P50),
+            show(&accept, Percentile::P99),
+        ]);
+        row.extend([
+            show(&completion, Percentile::P50),
+            show(&completion, Percentile::P99),
+        ]);
+        row.push(percentile(lateness.as_ref(), Percentile::P99).into());
+        row.extend(cost(cell));
+        row
+    });
+}
+
+/// Trials with phases, phase by phase.
+pub(super) fn phases(document: &mut Document, run: &Run) {
+    for experiment in experiments(run) {
+        let mut with: Vec<_> = cells(run, experiment)
+            .into_iter()
+            .filter(has_phases)
+            .collect();
+        if with.is_empty() {
+            continue;
+        }
+        sort(&mut with);
+        let mut rows = Vec::new();
+        for cell in &with {
+            let names: Vec<&str> = cell
+                .blocks
+                .values()
+                .next()
+                .map(|t| t.phases.iter().map(|p| p.name.as_str()).collect())
+                .unwrap_or_default();
+            rows.extend(names.into_iter().map(|phase| phase_row(cell, phase)));
+        }
+        document.heading(format!(
+            "Phases of `{experiment}`: operations by the phase in which they were planned"
+        ));
+        document.table(Table {
+            header: vec![
+                "transport",
+                "phase",
+                "planned",
+                "not\naccepted",
+                "accept\np50",
+                "\np99",
+                "completion\np50",
+                "\np99",
+                "backlog\nat end",
+            ],
+            numbers_from: 2,
+            rows,
+        });
+    }
+}
+
+fn phase_row(cell: &CellTrials<'_>, name: &str) -> Vec<Cell> {
+    let all: Vec<&Phase> = cell
+        .kept()
+        .filter_map(|t| t.phases.iter().find(|p| p.name == name))
+        .collect();
+    let planned: u64 = all.iter().map(|p| p.planned).sum();
+    let unconfirmed: u64 = all
+        .iter()
+        .map(|p| p.planned.saturating_sub(p.acknowledged))
+        .sum();
+    let accept = latency::merge(all.iter().map(|p| &p.accept_ns), Minimum::Trial);
+    let completion = latency::merge(
+        all.iter().filter_map(|p| p.completion_ns.as_ref()),
+        Minimum::Trial,
+    );
+    let backlog = all
+        .iter()
+        .map(|p| p.backlog_at_end.map(|n| n as f64))
+        .collect::<Option<Vec<f64>>>();
+    let backlog = backlog.and_then(|b| Estimate::of_values(&b));
+    let tone = if unconfirmed > 0 {
+        Tone::Bad
+    } else {
+        Tone::Plain
+    };
+    vec![
+        cell.cell.transport.as_str().into(),
+        name.into(),
+        grouped(planned as f64).into(),
+        Cell {
+            text: grouped(unconfirmed as f64),
+            tone,
+        },
+        percentile(accept.as_ref(), Percentile::P50).into(),
+        percentile(accept.as_ref(), Percentile::P99).into(),
+        percentile(completion.as_ref(), Percentile::P50).into(),
+        percentile(completion.as_ref(), Percentile::P99).into(),
+        backlog
+            .map_or(NOTHING.into(), |e| grouped(e.point()))
+            .into(),
+    ]
+}
+
+/// One table per experiment and durability class, so that classes are not set against each other.
+fn per_class(
+    document: &mut Document,
+    run: &Run,
+    wanted: impl Fn(&CellTrials<'_>) -> bool,
+    title: &str,
+    header: &[&'static str],
+    row: impl Fn(&CellTrials<'_>) -> Vec<Cell>,
+) {
+    for experiment in experiments(run) {
+        let all: Vec<_> = cells(run, experiment)
+            .into_iter()
+            .filter(|c| wanted(c) && is_base(c.cell))
+            .collect();
+        for class in CLASSES {
+            let mut of_class: Vec<_> = all
+                .iter()
+                .filter(|c| c.cell.durability == class)
+                .cloned()
+                .collect();
+            if of_class.is_empty() {
+                continue;
+            }
+            sort(&mut of_class);
+            document.heading(format!("{title}, `{experiment}`, durability `{class}`"));
+            document.table(Table {
+                header: header.to_vec(),
+                numbers_from: 2,
+                rows: of_class.iter().map(&row).collect(),
+            });
+        }
+    }
+}
+
+fn sort(cells: &mut [CellTrials<'_>]) {
+    let place = |t: &CellTrials<'_>| {
+        TRANSPORTS
+            .iter()
+            .position(|name| *name == t.cell.transport)
+            .unwrap_or(TRANSPORTS.len())
+    };
+    // Stable: payloads and rates keep the order in which they were declared.
+    cells.sort_by_key(place);
+}
+
+fn has_phases(cell: &CellTrials<'_>) -> bool {
+    cell.blocks.values().any(|t| !t.phases.is_empty())
+}
+
+/// The transport, with what sets the cell apart from the plain one.
+fn name(cell: &CellTrials<'_>) -> Cell {
+    let c = cell.cell;
+    let mut text = c.transport.clone();
+    if c.http.as_deref() == Some("h2") {
+        text.push_str(" h2");
+    }
+    let plain = if c.transport == "rest" {
+        "json"
+    } else {
+        "protobuf"
+    };
+    if c.format != plain {
+        text.push_str(&format!(" {}", c.format));
+    }
+    text.into()
+}
+
+fn merged<'r>(
+    cell: &CellTrials<'r>,
+    read: impl Fn(&'r Trial) -> Option<&'r Latency>,
+) -> Option<Latency> {
+    latency::merge(cell.kept().filter_map(read), Minimum::Merged)
+}
+
+/// Geometric mean over the blocks that count.
+fn mean(cell: &CellTrials<'_>, read: impl Fn(&Trial) -> Option<f64>) -> Option<Estimate> {
+    let values: Option<Vec<f64>> = cell.kept().map(read).collect();
+    Estimate::of_ratios(&values?)
+}
+
+/// CPU, bytes and blocks: the right-hand side of both tables.
+fn cost(cell: &CellTrials<'_>) -> Vec<Cell> {
+    let cpu = |read: fn(&CpuPerOp) -> Option<f64>| {
+        maybe(mean(cell, |t| read(&t.cpu_us_per_op)).map(|e| e.point()))
+    };
+    let point = |e: Option<Estimate>| maybe(e.map(|e| e.point()));
+    let wire = |t: &Trial| {
+        (!t.bytes.wire.is_empty()).then(|| {
+            t.bytes
+                .wire
+                .values()
+                .map(|leg| leg.sent + leg.received)
+                .sum::<f64>()
+        })
+    };
+    [
+        cpu(|c| c.client),
+        cpu(|c| c.service),
+        cpu(|c| c.broker),
+        point(mean(cell, Trial::cpu_us_per_op_total)),
+        point(mean(cell, |t| t.bytes.body_out)),
+        point(mean(cell, |t| t.bytes.body_in)),
+        point(mean(cell, wire)),
+        format!("{}/{}", cell.kept().count(), cell.of),
+    ]
+    .map(Cell::from)
+    .to_vec()
+}

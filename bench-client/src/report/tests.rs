@@ -1,0 +1,216 @@
+//! Reports over the planted run: their whole text as snapshots, and what must never be printed.
+
+use super::document::Style;
+use super::*;
+use crate::claims::fixture::planted;
+use crate::claims::{self, conclude};
+use crate::results::{Percentile, Skipped, State};
+
+fn concluded() -> Run {
+    let mut run = planted();
+    run.skipped.push(Skipped {
+        transport: "stream".into(),
+        reason: "planted: no broker answers; try `make up`".into(),
+    });
+    conclude(&mut run);
+    run
+}
+
+fn plain(run: &Run) -> String {
+    whole(run, false).terminal(Style {
+        colour: false,
+        width: None,
+    })
+}
+
+#[test]
+fn the_terminal_report() {
+    insta::assert_snapshot!(plain(&concluded()));
+}
+
+#[test]
+fn the_markdown_report() {
+    insta::assert_snapshot!(markdown(&concluded()));
+}
+
+#[test]
+fn a_narrow_terminal_wraps_and_never_overflows() {
+    let text = whole(&concluded(), false).terminal(Style {
+        colour: false,
+        width: Some(80),
+    });
+    let verdicts = text.split("How to read").next().unwrap();
+    assert!(
+        verdicts.lines().all(|line| line.chars().count() <= 80),
+        "{verdicts}"
+    );
+}
+
+#[test]
+fn one_trial() {
+    let run = planted();
+    let slow = run
+        .trials
+        .iter()
+        .find(|t| t.cell.id == "queue-O3-r200-slow")
+        .unwrap();
+    let mut document = Document::default();
+    sections::trial(&mut document, slow);
+    insta::assert_snapshot!(document.terminal(Style {
+        colour: false,
+        width: None
+    }));
+}
+
+#[test]
+fn a_trial_without_the_services_side_says_so() {
+    let mut t = planted().trials[0].clone();
+    t.ledger.delivered = None;
+    t.completion_ns = None;
+    let text = trial(&t);
+    assert!(
+        text.contains("The service's side of the ledger is unknown")
+            && text.contains("– delivered"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_claim_is_listed_without_a_run() {
+    let text = claims_table(&claims::ALL);
+    assert!(claims::ALL.iter().all(|claim| text.contains(claim.id)));
+}
+
+#[test]
+fn every_claim_that_was_not_measured_is_in_markdown_with_its_reason() {
+    let run = concluded();
+    let text = markdown(&run);
+    for row in &run.verdicts {
+        assert!(
+            text.contains(&row.claim) && text.contains(row.reason.as_str()),
+            "{}",
+            row.claim
+        );
+    }
+}
+
+#[test]
+fn percentiles_are_merged_and_never_averaged() {
+    let mut run = planted();
+    // One block of six a hundred times slower: the median of all samples stays, an average would not.
+    for t in run
+        .trials
+        .iter_mut()
+        .filter(|t| t.cell.id == "grpc-O3-r2000" && t.block == 0)
+    {
+        t.accept_ns = claims::fixture::latency(5, 40_000_000, 120_000_000);
+    }
+    let text = plain(&run);
+    let row = text
+        .lines()
+        .find(|line| line.contains("grpc") && line.contains("2 000/s"))
+        .unwrap();
+    assert!(row.contains("416 µs") && row.contains("40.0 ms"), "{row}");
+}
+
+#[test]
+fn too_few_samples_are_a_dash_and_a_lower_bound_is_marked() {
+    let mut run = planted();
+    run.trials.retain(|t| t.block < 1);
+    for t in run
+        .trials
+        .iter_mut()
+        .filter(|t| t.cell.id == "queue-O3-r200-slow")
+    {
+        t.phases[1].completion_ns = Some(crate::stats::latency::summarise(
+            &crate::stats::histogram::new(),
+            crate::stats::latency::Beside {
+                censored: 1_000,
+                bound_ns: 5_000_000_000,
+                negative: 0,
+            },
+            crate::stats::Minimum::Trial,
+        ));
+    }
+    let text = plain(&run);
+    // 5,000 samples are enough for a block's p99 and too few for a cell's.
+    let ladder = text
+        .lines()
+        .find(|line| line.contains("grpc") && line.contains("2 000/s"))
+        .unwrap();
+    assert!(ladder.contains(" – "), "{ladder}");
+    let slow = text
+        .lines()
+        .find(|line| line.contains("queue") && line.contains(" slow "))
+        .unwrap();
+    assert!(slow.contains("≥ 5.00 s"), "{slow}");
+}
+
+#[test]
+fn what_has_no_headline_prints_none() {
+    let mut run = planted();
+    for t in run
+        .trials
+        .iter_mut()
+        .filter(|t| t.cell.id == "rest-O100-c32" && t.block < 3)
+    {
+        t.validity.state = State::Invalid;
+        t.validity.reasons = vec!["planted".into()];
+    }
+    for t in run
+        .trials
+        .iter_mut()
+        .filter(|t| t.cell.id == "queue-O3-c32")
+    {
+        t.overloaded = Some("not sustained: planted".into());
+    }
+    for t in run.trials.iter_mut().filter(|t| t.cell.id == "tcp-O3-c32") {
+        t.throughput_is_lower_bound = true;
+    }
+    conclude(&mut run);
+    let text = plain(&run);
+    let line = |words: [&str; 2]| {
+        text.lines()
+            .find(|l| l.contains("3/6") && words.iter().all(|w| l.contains(w)))
+    };
+    assert!(line(["rest", "no headline"]).is_some(), "{text}");
+    assert!(text.contains("`rest-O100-c32` kept under two thirds of its blocks"));
+    assert!(text.contains("INVALID `rest-O100-c32`: planted (×3)"));
+    assert!(
+        text.lines()
+            .any(|l| l.contains("queue") && l.contains("not sustained"))
+    );
+    assert!(text.lines().any(|l| l.contains("tcp") && l.contains("≥ ")));
+}
+
+#[test]
+fn an_empty_run_is_reported_without_a_table() {
+    let mut run = Run::default();
+    conclude(&mut run);
+    let text = plain(&run);
+    assert!(
+        text.contains("No claim was measured by this run") && !text.contains("Capacity"),
+        "{text}"
+    );
+    assert!(!markdown(&run).is_empty());
+}
+
+#[test]
+fn a_bound_in_a_percentile_reaches_the_merged_one() {
+    let mut run = planted();
+    for t in run
+        .trials
+        .iter_mut()
+        .filter(|t| t.cell.id == "rest-O3-r2000")
+    {
+        t.accept_ns.censored = 1_000;
+        t.accept_ns.bound = Some(5_000_000_000);
+        t.accept_ns.at_least = vec![Percentile::P99];
+    }
+    let text = plain(&run);
+    let row = text
+        .lines()
+        .find(|line| line.contains("rest") && line.contains("2 000/s"))
+        .unwrap();
+    assert!(row.contains("≥ 5.00 s"), "{row}");
+}
