@@ -16,13 +16,13 @@ docker_usable() {
 }
 
 docker_container() {
-  timeout 10 docker ps -aq --filter "label=com.docker.compose.project=$CHECKOUT" --filter "label=com.docker.compose.service=$1"
+  timeout 10 docker ps -aq --filter "label=com.docker.compose.project=$CHECKOUT" --filter "label=com.docker.compose.service=$1" 2>/dev/null
 }
 
 # docker_ask BROKER TEMPLATE
 docker_ask() {
   local id
-  id=$(docker_container "$1") && [[ -n $id ]] && timeout 10 docker inspect -f "$2" "$id"
+  id=$(docker_container "$1") && [[ -n $id ]] && timeout 10 docker inspect -f "$2" "$id" 2>/dev/null
 }
 
 docker_running() { [[ $(docker_ask "$1" '{{.State.Running}}') == true ]]; }
