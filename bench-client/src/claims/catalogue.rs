@@ -34,12 +34,12 @@ impl Claim {
 
     /// The claim of an id.
     pub fn find(id: &str) -> Option<&'static Claim> {
-        ALL.iter().find(|claim| claim.id == id)
+        CLAIMS.iter().find(|claim| claim.id == id)
     }
 }
 
 /// All of them, in the order of the table.
-pub static ALL: [Claim; 45] = [
+pub static CLAIMS: [Claim; 45] = [
     Claim {
         id: "size-3-10x",
         source: "002",
@@ -454,9 +454,9 @@ mod tests {
 
     #[test]
     fn ids_are_distinct_and_every_claim_says_how_it_is_judged() {
-        let ids: BTreeSet<_> = ALL.iter().map(|claim| claim.id).collect();
-        assert_eq!(ids.len(), ALL.len());
-        for claim in &ALL {
+        let ids: BTreeSet<_> = CLAIMS.iter().map(|claim| claim.id).collect();
+        assert_eq!(ids.len(), CLAIMS.len());
+        for claim in &CLAIMS {
             assert!(
                 !claim.rule().is_empty()
                     && !claim.judged_on.is_empty()

@@ -26,7 +26,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{ALL, Claim};
+pub use catalogue::{CLAIMS, Claim};
 
 use crate::results::{Part, Run, Verdict, VerdictRow};
 use combine::{Judged, all_of, names, primary_cells};
@@ -39,7 +39,7 @@ pub fn conclude(run: &mut Run) {
 
 /// The verdict on every claim, in the order of the table.
 pub fn judge(run: &Run) -> Vec<VerdictRow> {
-    ALL.iter().map(|claim| verdict(claim, run)).collect()
+    CLAIMS.iter().map(|claim| verdict(claim, run)).collect()
 }
 
 /// Cells that kept under two thirds of their blocks: they have no headline (exit status 3).
