@@ -52,35 +52,31 @@ hold_services() {
   trap '"${as_root[@]}" rm -f "$POLICY"' EXIT
 }
 
-install_packages() {
-  local i fresh=0
+apt_install() {
   say "installing with apt: $*"
-  "${as_root[@]}" apt-get update -q >"$LOGS/apt.log" 2>&1 || true # old lists may do
-  set -- "$@"
-  for ((i = 1; i <= $#; i++)); do
-    [[ ${!i} != rabbitmq-server ]] || fresh=1
-    if [[ ${!i} == java ]]; then # Kafka 4 wants 17; the default one may be older
-      local jre=default-jre-headless
-      apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 && jre=openjdk-17-jre-headless
-      set -- "${@:1:i-1}" "$jre" "${@:i+1}"
-    fi
-  done
-  ((fresh)) && hold_services
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >>"$LOGS/apt.log" 2>&1 || return 1
-  if ((fresh)) && has systemctl; then
-    "${as_root[@]}" systemctl disable --now rabbitmq-server >/dev/null 2>&1 &&
-      say "the rabbitmq-server service of the machine stays off: the stack runs its own broker"
-  fi
-  return 0
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >>"$LOGS/apt.log" 2>&1
 }
 
+((${#build[@]} + ${#broker[@]})) || exit 0
 mkdir -p "$LOGS"
-if ((${#build[@]} + ${#broker[@]})); then
-  if ! apt_usable; then
-    ((${#build[@]} == 0)) || die "the build needs ${build[*]}, and there is no apt to install them with as root or through sudo: install them by hand"
-    say "not here and not to be installed without apt as root or through sudo: ${broker[*]}. Going on without; 'stack/stack status' gives the reasons"
-  else
-    ((${#build[@]} == 0)) || install_packages "${build[@]}" || die "apt could not install ${build[*]}: see $LOGS/apt.log"
-    ((${#broker[@]} == 0)) || install_packages "${broker[@]}" || say "apt could not install ${broker[*]} (see $LOGS/apt.log): going on without"
-  fi
+if ! apt_usable; then
+  ((${#build[@]} == 0)) || die "the build needs ${build[*]}, and there is no apt to install them with as root or through sudo: install them by hand"
+  say "not here, and no apt as root or through sudo to install them: ${broker[*]}. Going on without; 'stack/stack status' gives the reasons"
+  exit 0
+fi
+"${as_root[@]}" apt-get update -q >"$LOGS/apt.log" 2>&1 || true # old lists may do
+((${#build[@]} == 0)) || apt_install "${build[@]}" || die "apt could not install ${build[*]}: see $LOGS/apt.log"
+((${#broker[@]})) || exit 0
+
+# Kafka 4 wants Java 17; the default one may be older, or newer than 17 is still packaged.
+jre=default-jre-headless
+if apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then jre=openjdk-17-jre-headless; fi
+broker=("${broker[@]/#java/$jre}")
+fresh=0
+[[ " ${broker[*]} " != *" rabbitmq-server "* ]] || fresh=1
+((fresh == 0)) || hold_services
+if ! apt_install "${broker[@]}"; then
+  say "apt could not install ${broker[*]} (see $LOGS/apt.log): going on without"
+elif ((fresh)) && has systemctl && "${as_root[@]}" systemctl disable --now rabbitmq-server >/dev/null 2>&1; then
+  say "the machine's own rabbitmq-server service stays off: the stack runs its own broker"
 fi
