@@ -52,18 +52,26 @@ pub fn ratios(run: &Run) -> Vec<Ratio> {
     rows
 }
 
-/// The A/A pairs that did not pass, as sentences.
+/// The A/A pairs that did not pass, a sentence per pair.
 pub fn failed_aa(ratios: &[Ratio]) -> Vec<String> {
-    let failed = ratios.iter().filter(|r| r.aa_passed == Some(false));
-    failed
-        .map(|r| {
-            let (low, high) = (r.low.unwrap_or(f64::NAN), r.high.unwrap_or(f64::NAN));
-            format!(
-                "A/A of {} failed for {}: 99 % interval [{low:.2}, {high:.2}]",
-                r.denominator, r.metric
-            )
-        })
-        .collect()
+    let mut pairs: Vec<(&str, Vec<String>)> = Vec::new();
+    for r in ratios.iter().filter(|r| r.aa_passed == Some(false)) {
+        let found = match (r.low, r.high) {
+            (Some(low), Some(high)) => format!("{} [{low:.2}, {high:.2}]", r.metric),
+            _ => format!("{} (too few blocks for an interval)", r.metric),
+        };
+        match pairs.iter_mut().find(|(cell, _)| *cell == r.denominator) {
+            Some((_, metrics)) => metrics.push(found),
+            None => pairs.push((&r.denominator, vec![found])),
+        }
+    }
+    let sentence = |(cell, metrics): (&str, Vec<String>)| {
+        format!(
+            "The A/A pair of `{cell}` did not pass, so no verdict rests on it: {}.",
+            metrics.join(", ")
+        )
+    };
+    pairs.into_iter().map(sentence).collect()
 }
 
 fn metrics(cell: &Cell) -> &'static [Metric] {

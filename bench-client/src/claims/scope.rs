@@ -12,7 +12,7 @@ pub fn scope(run: &Run, cells: &[String]) -> String {
         &m.network
     };
     let mut words = vec!["Rust".to_string(), network.to_string()];
-    if let Some(cores) = m.machine.get("cores") {
+    if let Some(cores) = m.cores() {
         words.push(format!("{cores} cores"));
     }
     let used = || {

@@ -4,7 +4,7 @@ use super::document::{Cell, Document, Table, Tone};
 use super::format::{NOTHING, grouped, interval, maybe, percentile};
 use crate::claims::{self, Claim, ratios::failed_aa};
 use crate::results::{Percentile, Run, State, Trial, Verdict, VerdictRow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was run, where and with what.
 pub(super) fn head(document: &mut Document, run: &Run) {
@@ -16,18 +16,17 @@ pub(super) fn head(document: &mut Document, run: &Run) {
     } else {
         ""
     };
-    let known = |name: &str| m.machine.get(name);
     let machine: Vec<String> = [
-        known("cpu").cloned(),
-        known("cores").map(|n| format!("{n} cores")),
-        known("kernel").map(|k| format!("kernel {k}")),
+        m.cpu().map(str::to_string),
+        m.cores().map(|n| format!("{n} cores")),
+        m.machine.get("kernel").cloned(),
     ]
     .into_iter()
     .flatten()
     .collect();
     let brokers: Vec<&str> = m.brokers.values().map(String::as_str).collect();
     document.text(format!(
-        "{} suite of {} blocks, {}, {}, seed {}; commit {commit}{dirty}. Machine: {}. Brokers: {}. Placement: {}.",
+        "{} suite (blocks: {}), {}, {}, seed {}; commit {commit}{dirty}. Machine: {}. Brokers: {}. Placement: {}.",
         m.suite,
         m.blocks,
         m.time,
@@ -151,14 +150,22 @@ pub(super) fn how_to_read(document: &mut Document) {
 
 /// How many trials are not VALID, and why.
 pub(super) fn validity(document: &mut Document, run: &Run) {
-    let mut reasons: BTreeMap<(State, &str, &str), usize> = BTreeMap::new();
+    // Reasons that differ in their figures only are told once, with the cells they befell.
+    let mut reasons: BTreeMap<(State, String), (&str, usize, BTreeSet<&str>)> = BTreeMap::new();
     let mut states: BTreeMap<State, usize> = BTreeMap::new();
     for trial in &run.trials {
         *states.entry(trial.validity.state).or_default() += 1;
         for reason in &trial.validity.reasons {
-            *reasons
-                .entry((trial.validity.state, &trial.cell.id, reason))
-                .or_default() += 1;
+            let kind: String = reason
+                .chars()
+                .filter(|c| !c.is_ascii_digit() && *c != '.')
+                .collect();
+            let (_, n, cells) =
+                reasons
+                    .entry((trial.validity.state, kind))
+                    .or_insert((reason, 0, BTreeSet::new()));
+            *n += 1;
+            cells.insert(&trial.cell.id);
         }
     }
     let repeated = run.trials.iter().filter(|t| t.attempt > 0).count();
@@ -176,14 +183,19 @@ pub(super) fn validity(document: &mut Document, run: &Run) {
             "`{cell}` kept under two thirds of its blocks and has no headline."
         ));
     }
-    let line = |((state, cell, reason), n): (&(State, &str, &str), &usize)| {
-        let times = if *n > 1 {
-            format!(" (×{n})")
-        } else {
-            String::new()
+    let line =
+        |((state, _), (first, n, cells)): (&(State, String), &(&str, usize, BTreeSet<&str>))| {
+            let cells: Vec<String> = match cells.len() {
+                1..=3 => cells.iter().map(|cell| format!("`{cell}`")).collect(),
+                n => vec![format!("{n} cells")],
+            };
+            let more = if *n > 1 {
+                format!(", and {} more like it", n - 1)
+            } else {
+                String::new()
+            };
+            format!("{state}, {}: {first}{more}", cells.join(", "))
         };
-        format!("{state} `{cell}`: {reason}{times}")
-    };
     // The worst first.
     document.items(reasons.iter().rev().map(line).collect());
 }

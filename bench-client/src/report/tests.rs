@@ -175,7 +175,7 @@ fn what_has_no_headline_prints_none() {
     };
     assert!(line(["rest", "no headline"]).is_some(), "{text}");
     assert!(text.contains("`rest-O100-c32` kept under two thirds of its blocks"));
-    assert!(text.contains("INVALID `rest-O100-c32`: planted (×3)"));
+    assert!(text.contains("INVALID, `rest-O100-c32`: planted, and 2 more like it"));
     assert!(
         text.lines()
             .any(|l| l.contains("queue") && l.contains("not sustained"))

@@ -40,7 +40,7 @@ pub struct Manifest {
     pub commit: Option<String>,
     /// Whether the work tree held changes.
     pub dirty: Option<bool>,
-    /// Kernel, CPU model, cores, governor, memory, … by name; `cores` and `cpu` are used in sentences.
+    /// Kernel, CPU model, cores, governor, memory, … by name; see [`Manifest::cores`] and [`Manifest::cpu`].
     pub machine: BTreeMap<String, String>,
     /// Broker by transport (`queue`, `stream`) → name and version in force, e.g. `RabbitMQ 3.10.8`.
     pub brokers: BTreeMap<String, String>,
@@ -60,6 +60,25 @@ pub struct Manifest {
     pub network: String,
     /// The user said that nothing else ran.
     pub exclusive: bool,
+}
+
+impl Manifest {
+    /// Cores online, for sentences.
+    pub fn cores(&self) -> Option<&str> {
+        self.first(&["cores", "cpus_online", "parallelism"])
+    }
+
+    /// The processor, for sentences.
+    pub fn cpu(&self) -> Option<&str> {
+        self.first(&["cpu_model", "cpu"])
+    }
+
+    fn first(&self, names: &[&str]) -> Option<&str> {
+        names
+            .iter()
+            .find_map(|name| self.machine.get(*name))
+            .map(String::as_str)
+    }
 }
 
 /// Encoded size of a payload class, by count over its whole corpus.
