@@ -4,6 +4,7 @@
 mod consume;
 mod offsets;
 mod publish;
+mod reports;
 mod turns;
 
 pub use consume::serve;

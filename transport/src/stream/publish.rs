@@ -1,27 +1,23 @@
-//! The sending end of the stream: librdkafka's producer with a delivery callback of our own. The callback runs on the
-//! producer's poll thread; it hands reports over in batches, so that a busy runtime is woken once per batch.
+//! The sending end of the stream: librdkafka's producer with a bounded window, each call waiting for its delivery
+//! report until its deadline. A full queue of the library is back-pressure, in order.
 
+use super::reports::{Context, Reports, Waiting};
 use super::{Route, client_in_force};
-use crate::broker::{Tally, count, kind_name};
+use crate::broker::{count, kind_name};
 use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
 use anyhow::Context as _;
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
-use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
-use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
-use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 /// Read back and printed with the result.
@@ -68,118 +64,7 @@ impl std::fmt::Debug for Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.reports.closed.store(true, Ordering::Release);
-        self.reports.waker.wake();
-    }
-}
-
-/// A call that waits for its delivery report, and its place in the window.
-type Waiting = (oneshot::Sender<Report>, OwnedSemaphorePermit);
-type Report = Result<(), RDKafkaErrorCode>;
-
-/// Delivery reports on their way from the poll thread to the runtime.
-#[derive(Default)]
-struct Reports {
-    arrived: Mutex<Vec<(Box<Waiting>, Report)>>,
-    waker: AtomicWaker,
-    /// Reports were handed over: librdkafka's queue has room again.
-    room: Notify,
-    closed: AtomicBool,
-    tally: Tally,
-}
-
-impl Reports {
-    /// Hands every report to its call. One task of the caller's runtime.
-    async fn dispatch(self: Arc<Self>) {
-        let mut batch = Vec::new();
-        loop {
-            let open = poll_fn(|context| {
-                self.waker.register(context.waker());
-                let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::swap(&mut *arrived, &mut batch);
-                match (batch.is_empty(), self.closed.load(Ordering::Acquire)) {
-                    (false, _) => Poll::Ready(true),
-                    (true, true) => Poll::Ready(false),
-                    (true, false) => Poll::Pending,
-                }
-            })
-            .await;
-            if !open {
-                return;
-            }
-            for (waiting, report) in batch.drain(..) {
-                let (call, permit) = *waiting;
-                // Nobody waits any more: the deadline passed, and its outcome was called unknown.
-                if call.send(report).is_err() && report.is_ok() {
-                    count(&self.tally.late_confirms);
-                }
-                drop(permit);
-            }
-            self.room.notify_waiters();
-        }
-    }
-}
-
-/// What librdkafka calls back.
-struct Context(Arc<Reports>);
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(?level, facility, "librdkafka: {message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("librdkafka: {error}: {reason}");
-    }
-
-    /// Once a second: librdkafka re-connects by itself, and tells of it only here.
-    fn stats_raw(&self, statistics: &[u8]) {
-        #[derive(Deserialize)]
-        struct Statistics {
-            brokers: HashMap<String, Broker>,
-        }
-        #[derive(Deserialize)]
-        struct Broker {
-            state: String,
-            connects: u64,
-            disconnects: u64,
-        }
-        let Ok(read) = serde_json::from_slice::<Statistics>(statistics) else {
-            return;
-        };
-        let (mut up, mut again) = (0, 0);
-        for broker in read.brokers.values().filter(|broker| broker.connects > 0) {
-            let is_up = u64::from(broker.state == "UP");
-            // `connects` counts failed attempts too; a disconnect is of a connection that was up.
-            up += broker.disconnects + is_up;
-            again += (broker.disconnects + is_up).saturating_sub(1);
-        }
-        let tally = &self.0.tally;
-        tally.connects.store(up, Ordering::Relaxed);
-        tally.reconnects.store(again, Ordering::Relaxed);
-    }
-}
-
-impl ProducerContext for Context {
-    type DeliveryOpaque = Box<Waiting>;
-
-    fn delivery(&self, delivery: &DeliveryResult<'_>, waiting: Box<Waiting>) {
-        let report = match delivery {
-            Ok(_) => Ok(()),
-            Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
-        };
-        let reports = &self.0;
-        let mut arrived = reports
-            .arrived
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        arrived.push((waiting, report));
-        // The first of a batch wakes the runtime; it takes what has gathered when it comes.
-        let first = arrived.len() == 1;
-        drop(arrived);
-        if first {
-            reports.waker.wake();
-        }
+        self.reports.close();
     }
 }
 
