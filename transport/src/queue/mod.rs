@@ -1,5 +1,5 @@
 //! The queue transport: RabbitMQ through lapin. This file owns the run's exchange and queues, how they are declared
-//! for each durability class, and one supervised connection; [`publish`] and [`consume`] are its two ends.
+//! for each durability class, and one supervised connection; `publish` and `consume` are its two ends.
 
 mod consume;
 mod publish;

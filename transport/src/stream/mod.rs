@@ -1,5 +1,5 @@
 //! The stream transport: Kafka through rdkafka. This file owns the run's topics, the settings that both ends share and
-//! what is read back from the broker; [`publish`] and [`consume`] are its two ends.
+//! what is read back from the broker; `publish` and `consume` are its two ends.
 
 mod consume;
 mod offsets;
