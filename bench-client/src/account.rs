@@ -2,6 +2,7 @@
 //! counts, gathers the evidence and has it judged. Pure: it measures nothing.
 
 use crate::cell::Cell;
+use crate::load::series::Series;
 use crate::load::{Mode, Record, SpanRecord};
 use crate::meters::{Usage, Wire};
 use crate::results::{self, Bytes, CpuPerOp, Latency, Phase, SeriesBin};
@@ -152,6 +153,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             observed.wrong
         ));
     }
+    let series = series(cell, record, account.as_ref());
     let ended = record.ended();
     let mean_body = |sum: u64, by: u64| (by > 0).then(|| sum as f64 / by as f64);
     results::Trial {
@@ -202,8 +204,8 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         ledger: (&balance).into(),
         counters: counters(observed, account.as_ref()),
         in_force: in_force.clone(),
-        phases: phases(cell, record, account.as_ref()),
-        series: series(record),
+        phases: phases(cell, record, account.as_ref(), &series),
+        series,
         accept_ns: accept,
         lateness_ns: lateness,
         ..results::Trial::default()
@@ -286,6 +288,13 @@ fn counters(observed: &Observed, account: Option<&Account>) -> BTreeMap<String, 
             ("redelivered".to_string(), account.redelivered),
             ("failures planned".to_string(), account.failed),
         ]);
+        if let Some(planted) = &account.planted {
+            counted.extend(
+                planted
+                    .iter()
+                    .map(|(name, count)| (format!("planted: {name}"), *count)),
+            );
+        }
         counted.extend(
             account
                 .refused
@@ -303,10 +312,16 @@ fn counters(observed: &Observed, account: Option<&Account>) -> BTreeMap<String, 
     counted
 }
 
-fn phases(cell: &Cell, record: &Record, account: Option<&Account>) -> Vec<Phase> {
+fn phases(
+    cell: &Cell,
+    record: &Record,
+    account: Option<&Account>,
+    series: &[SeriesBin],
+) -> Vec<Phase> {
     let bound = bound_of(cell);
     let phase = |(index, span): (usize, &SpanRecord)| {
         let service = account.and_then(|account| account.spans.get(index));
+        let (backlog_at_end, drain_s) = drain(series, span.plan.end.as_secs_f64());
         Phase {
             name: span.plan.name.clone(),
             start_s: span.plan.start.as_secs_f64(),
@@ -319,34 +334,66 @@ fn phases(cell: &Cell, record: &Record, account: Option<&Account>) -> Vec<Phase>
             completed: service.map(|service| service.completed),
             accept_ns: censored(&span.accept, span.censored(), bound, 0),
             completion_ns: service.and_then(|service| completion(service, span, bound)),
-            backlog_at_end: None,
-            drain_s: None,
+            backlog_at_end,
+            drain_s,
         }
     };
     // Index 0 of both sides is the whole window.
     record.spans.iter().enumerate().skip(1).map(phase).collect()
 }
 
-fn series(record: &Record) -> Vec<SeriesBin> {
-    let width_s = record.series.width().as_secs_f64();
+/// The time series, with the service's completions in bins of the same width.
+fn series(cell: &Cell, record: &Record, account: Option<&Account>) -> Vec<SeriesBin> {
+    let width = record.series.width();
+    // The service counts in the bins that the series began with; these may have widened since.
+    let narrow = Series::for_window(cell.stop.time).width();
+    let together = (width.as_nanos() / narrow.as_nanos().max(1)).max(1) as usize;
+    let completed: Option<Vec<u64>> = account.map(|account| {
+        let bins = account.completed_bins.chunks(together);
+        bins.map(|bins| bins.iter().copied().map(u64::from).sum())
+            .collect()
+    });
+    let mut backlog = 0;
     record
         .series
         .points()
-        .map(|point| SeriesBin {
-            start_s: point.at.as_secs_f64(),
-            width_s,
-            planned: point.planned,
-            sent: point.sent,
-            accepted: point.accepted,
-            completed: None,
-            errors: point.errors,
-            in_flight: point.in_flight,
-            backlog: None,
-            p50_ns: point.p50_ns,
-            p99_ns: point.p99_ns,
-            max_ns: point.max_ns,
+        .enumerate()
+        .map(|(index, point)| {
+            let completed = completed
+                .as_ref()
+                .map(|bins| bins.get(index).copied().unwrap_or(0));
+            backlog += point.accepted as i64 - completed.unwrap_or(0) as i64;
+            SeriesBin {
+                start_s: point.at.as_secs_f64(),
+                width_s: width.as_secs_f64(),
+                planned: point.planned,
+                sent: point.sent,
+                accepted: point.accepted,
+                completed,
+                errors: point.errors,
+                in_flight: point.in_flight,
+                backlog: completed.map(|_| backlog),
+                p50_ns: point.p50_ns,
+                p99_ns: point.p99_ns,
+                max_ns: point.max_ns,
+            }
         })
         .collect()
+}
+
+/// The backlog at the end of a phase, and how long after it the backlog was gone.
+fn drain(series: &[SeriesBin], end_s: f64) -> (Option<i64>, Option<f64>) {
+    let ends = |bin: &&SeriesBin| bin.start_s + bin.width_s;
+    let Some(at_end) = series.iter().rfind(|bin| ends(bin) <= end_s + 1e-9) else {
+        return (None, None);
+    };
+    let backlog = at_end.backlog;
+    let gone = series
+        .iter()
+        .filter(|bin| ends(bin) > end_s + 1e-9)
+        .find(|bin| bin.backlog.is_some_and(|backlog| backlog <= 0));
+    let drained = gone.filter(|_| backlog.is_some_and(|backlog| backlog > 0));
+    (backlog, drained.map(|bin| ends(&bin) - end_s))
 }
 
 /// Flattens nested settings into `prefix.name` → value.

@@ -41,6 +41,8 @@ pub trait Progress {
     fn note(&self, text: &str);
     /// The plan is fixed: so many trials, about so long.
     fn planned(&self, trials: usize, expected: Duration);
+    /// A disturbed block is run again: so many trials more, about so long.
+    fn again(&self, trials: usize, expected: Duration);
     /// A trial begins.
     fn begins(&self, planned: &Planned, attempt: u32);
     /// A trial ended.
@@ -204,6 +206,9 @@ async fn run_blocks(
             if attempt > 0 && began.elapsed() + time > options.suite.budget() {
                 left_out += 1;
                 continue;
+            }
+            if attempt > 0 {
+                progress.again(trials.len(), time);
             }
             let mut disturbed = false;
             for planned in trials {

@@ -4,6 +4,7 @@
 use crate::account;
 use crate::cell::Cell;
 use crate::generator::{Assignment, Generator, Signal};
+use crate::load::series::Series;
 use crate::load::{Record, Share};
 use crate::meters::Meters;
 use crate::results;
@@ -321,6 +322,7 @@ fn reset_for(cell: &Cell, run: u64, start_ns: u64, window: Duration) -> Reset {
         start_ns,
         spans,
         slowness: None,
+        bin_ns: Series::for_window(cell.stop.time).width().as_nanos() as u64,
     }
 }
 

@@ -118,7 +118,8 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     conditions(evidence, &mut found);
     generator(evidence, &mut found);
     surroundings(evidence, &mut found);
-    let external = !found.reasons.is_empty() && found.internal == 0;
+    // A disturbance may show as lateness or a late handler too: one cause from outside is enough to try again.
+    let external = found.external > 0;
     Judgement {
         validity: Validity {
             state: found.state,
@@ -137,19 +138,18 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 struct Found {
     state: State,
     reasons: Vec<String>,
-    internal: usize,
+    external: usize,
 }
 
 impl Found {
     fn add(&mut self, state: State, reason: String) {
         self.state = self.state.max(state);
         self.reasons.push(reason);
-        self.internal += 1;
     }
 
     fn external(&mut self, reason: String) {
         self.add(State::Suspect, reason);
-        self.internal -= 1;
+        self.external += 1;
     }
 }
 
@@ -608,14 +608,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_of_our_own_beside_one_from_outside_is_not_external() {
+    fn a_disturbance_from_outside_is_tried_again_even_if_it_shows_as_lateness_too() {
         let both = spoilt(|e| {
             e.steal = Some(0.5);
             e.lateness_p99_ns = Some(900_000);
         });
         assert_eq!(
             (both.state, both.external, both.reasons.len()),
-            (State::Invalid, false, 2)
+            (State::Invalid, true, 2)
         );
     }
 

@@ -1,7 +1,6 @@
 //! The control port: HTTP/1.1 and JSON behind a bearer token, on a thread of its own, so that asking never takes the
 //! place of an order. It knows the service's account, and no transport.
 
-use crate::plant::Planted;
 use crate::run::check_spans;
 use crate::service::OrderService;
 use crate::token::Token;
@@ -40,15 +39,6 @@ pub struct ControlPort {
 pub struct Slow {
     /// A specification of the slowness language.
     pub slowness: String,
-}
-
-/// What `GET /v1/account` answers: the account, and what was planted where `--plant` asked for faults.
-#[derive(Debug, Serialize, Deserialize)]
-struct Answered {
-    #[serde(flatten)]
-    account: Account,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    planted: Option<Planted>,
 }
 
 /// A refusal: a status and a sentence.
@@ -116,7 +106,8 @@ async fn progress(State(service): State<OrderService>) -> Response {
 
 async fn account(State(service): State<OrderService>) -> Response {
     let (account, planted) = service.account();
-    json(&Answered { account, planted })
+    let planted = planted.map(|planted| planted.named().collect());
+    json(&Account { planted, ..account })
 }
 
 /// Lets nobody through without the token, whatever the path.

@@ -26,6 +26,19 @@ pub struct Planted {
     pub swapped: u64,
 }
 
+impl Planted {
+    /// Each count with its name.
+    pub fn named(self) -> impl Iterator<Item = (String, u64)> {
+        [
+            ("dropped", self.dropped),
+            ("doubled", self.doubled),
+            ("swapped", self.swapped),
+        ]
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count))
+    }
+}
+
 /// One delivery as the ledger wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Most spans that one run may have: each holds two histograms of about a quarter of a MiB.
 pub const MAX_SPANS: usize = 64;
+/// Most bins of completions: an hour of 100 ms.
+const MAX_BINS: usize = 36_000;
 /// Most distinct names in one count by reason; what comes after is counted as `other`.
 const MAX_REASONS: usize = 256;
 /// Three significant digits up to an hour, in ns: the resolution of every histogram in the results.
@@ -39,6 +41,9 @@ pub struct Run {
     malformed: BTreeMap<String, u64>,
     failed: u64,
     redelivered: u64,
+    start_ns: u64,
+    bin_ns: u64,
+    completed_bins: Vec<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +146,9 @@ impl Run {
             malformed: BTreeMap::new(),
             failed: 0,
             redelivered: 0,
+            start_ns: 0,
+            bin_ns: 0,
+            completed_bins: Vec::new(),
         }
     }
 
@@ -156,6 +164,8 @@ impl Run {
             id: Some(reset.run),
             spans: spans.collect(),
             plant: plant.map(Plant::new),
+            start_ns: reset.start_ns,
+            bin_ns: reset.bin_ns,
             ..Self::none()
         }
     }
@@ -190,6 +200,9 @@ impl Run {
             Ending::Refused(reason) => count(&mut self.refused, reason),
             Ending::Failed => self.failed += 1,
         }
+        if first_time {
+            self.count_in_bin(handled.ended_ns);
+        }
         if let Some(window) = self.spans.first()
             && first_time
             && (window.span.start_ns..window.span.end_ns).contains(&handled.ended_ns)
@@ -199,6 +212,21 @@ impl Run {
         if let Some(stamp) = handled.stamp {
             self.measure(handled, stamp.planned_ns, first_time);
         }
+    }
+
+    fn count_in_bin(&mut self, ended_ns: u64) {
+        let Some(bin) = ended_ns
+            .saturating_sub(self.start_ns)
+            .checked_div(self.bin_ns)
+        else {
+            return;
+        };
+        // What comes after the last bin is counted in it: the sum stays right.
+        let bin = (bin as usize).min(MAX_BINS - 1);
+        if bin >= self.completed_bins.len() {
+            self.completed_bins.resize(bin + 1, 0);
+        }
+        self.completed_bins[bin] += 1;
     }
 
     /// Enters one delivery into the ledger; false where a planted fault makes it one that never came.
@@ -301,6 +329,8 @@ impl Run {
             malformed: self.malformed,
             failed: self.failed,
             redelivered: self.redelivered,
+            completed_bins: self.completed_bins,
+            planted: None,
         }
     }
 }

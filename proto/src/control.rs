@@ -25,6 +25,9 @@ pub struct Reset {
     pub spans: Vec<Span>,
     /// Slowness from now on, if it changes.
     pub slowness: Option<String>,
+    /// Width of the bins in which completions are counted from `start_ns` on; 0 for none.
+    #[serde(default)]
+    pub bin_ns: u64,
 }
 
 /// `GET /v1/progress`: cheap enough to poll.
@@ -73,6 +76,12 @@ pub struct Account {
     pub failed: u64,
     /// Deliveries that the broker flagged as redelivered.
     pub redelivered: u64,
+    /// Operations completed in each bin of the reset's width, by the clock.
+    #[serde(default)]
+    pub completed_bins: Vec<u32>,
+    /// What was planted into the ledger, where a test asked for faults: `dropped`, `doubled`, `swapped`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<BTreeMap<String, u64>>,
 }
 
 /// Completion over the operations planned in one span.

@@ -65,6 +65,17 @@ impl Progress for Teller {
         self.line(&format!("{trials} trials, about {} s", expected.as_secs()));
     }
 
+    fn again(&self, trials: usize, expected: Duration) {
+        self.trials.set(self.trials.get() + trials);
+        if let Some(bar) = &self.bar {
+            bar.inc_length(expected.as_millis() as u64);
+        }
+        self.line(&format!(
+            "something else used this machine: {trials} trials are run again, about {} s",
+            expected.as_secs()
+        ));
+    }
+
     fn begins(&self, planned: &Planned, attempt: u32) {
         if let Some(bar) = &self.bar {
             let again = if attempt > 0 { " again" } else { "" };

@@ -51,6 +51,7 @@ pub fn reset() -> Reset {
             end_ns: u64::MAX,
         }],
         slowness: None,
+        bin_ns: 0,
     }
 }
 
