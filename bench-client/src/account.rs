@@ -171,6 +171,10 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         completion_ns: account
             .as_ref()
             .and_then(|account| completion(account.spans.first()?, window, bound)),
+        handler_ns: account
+            .as_ref()
+            .and_then(|account| portable::decode(&account.handler).ok())
+            .map(|samples| summarise(&samples, Beside::default(), Minimum::Trial)),
         service_ns: censored(&window.service, window.censored(), bound, 0),
         backpressure_ns: Some(summarise(
             &record.backpressure,

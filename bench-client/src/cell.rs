@@ -8,6 +8,15 @@ use bench_transport::{HttpVersion, Settings, Transport};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// A pause of the whole service process (SIGSTOP, SIGCONT), as offsets from the window's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// When it is stopped.
+    pub after: Duration,
+    /// For how long.
+    pub lasting: Duration,
+}
+
 /// What one trial is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
@@ -51,6 +60,8 @@ pub struct Cell {
     pub stamped: bool,
     /// Generator threads.
     pub threads: u32,
+    /// The service is stopped for a while.
+    pub stall: Option<Stall>,
     /// Tells arms apart that differ in nothing else (`A1`, `A2`).
     pub arm: Option<String>,
 }
@@ -92,6 +103,7 @@ impl Cell {
             linger: Duration::ZERO,
             stamped: true,
             threads: 1,
+            stall: None,
             arm: None,
         }
     }
@@ -148,6 +160,9 @@ impl Cell {
         }
         if !self.stamped {
             add("unstamped".into());
+        }
+        if let Some(stall) = self.stall {
+            add(format!("stall{}ms", stall.lasting.as_millis()));
         }
         if let Some(arm) = &self.arm {
             add(arm.clone());
@@ -216,6 +231,12 @@ impl Cell {
         }
         if self.threads != 1 {
             factor("threads", self.threads.to_string());
+        }
+        if let Some(stall) = self.stall {
+            factor(
+                "stall",
+                format!("{:?} after {:?}", stall.lasting, stall.after),
+            );
         }
         results::Cell {
             id: self.id(),
@@ -317,6 +338,13 @@ mod tests {
             },
             Cell {
                 stamped: false,
+                ..rest.clone()
+            },
+            Cell {
+                stall: Some(Stall {
+                    after: Duration::ZERO,
+                    lasting: Duration::from_secs(1),
+                }),
                 ..rest.clone()
             },
             Cell::new(Transport::Grpc),

@@ -249,11 +249,22 @@ async fn drive(
     ))
     .await;
     let before = meters.read();
-    for generator in generators.iter_mut() {
-        let Signal::WindowEnded = generator.signal().await? else {
-            bail!("a generator spoke out of turn")
-        };
-    }
+    let windows = async {
+        for generator in generators.iter_mut() {
+            let Signal::WindowEnded = generator.signal().await? else {
+                bail!("a generator spoke out of turn")
+            };
+        }
+        Ok(())
+    };
+    let stalled = async {
+        match (cell.stall, subject.pid) {
+            (Some(stall), Some(pid)) => crate::service::stall(pid, start_ns, stall).await,
+            (Some(_), None) => bail!("a service that is not ours is not ours to stop"),
+            (None, _) => Ok(()),
+        }
+    };
+    tokio::try_join!(windows, stalled)?;
     let usage = meters.read().since(&before);
 
     let mut record: Option<Record> = None;

@@ -2,7 +2,7 @@
 //! It knows no clock, no transport and no statistics: whoever fills a field owns its meaning.
 
 mod run;
-mod store;
+pub(crate) mod store;
 mod trial;
 
 pub use run::{Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow};

@@ -203,7 +203,7 @@ fn json(value: &impl Serialize) -> String {
 }
 
 /// Writes to a temporary file beside `target`, flushes it to the disk and renames it: readers see the old or the new, never a part.
-fn replace(
+pub(crate) fn replace(
     dir: &Path,
     target: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,

@@ -344,6 +344,9 @@ pub struct Trial {
     pub completion_ns: Option<Latency>,
     /// Until the caller may go on, from the actual send.
     pub service_ns: Latency,
+    /// What the handler itself took, by the service's own clock; null where the service could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handler_ns: Option<Latency>,
     /// Release − planned.
     pub lateness_ns: Latency,
     /// Wait for a free place in flight, apart from lateness.

@@ -2,6 +2,8 @@
 
 mod control;
 mod process;
+mod stall;
 
 pub use control::{Control, ControlError};
 pub use process::{Launch, ServiceProcess};
+pub use stall::stall;
