@@ -1,6 +1,7 @@
 //! The command line: what the user may say, and what he is told. Bad input is refused before anything starts.
 
 mod load;
+mod payload;
 mod progress;
 mod run;
 
@@ -61,6 +62,9 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Print messages of a corpus, for tools that send a body from a file
+    #[command(hide = true)]
+    Payload(payload::Payload),
     /// Print the JSON Schema of run.json
     Schema {
         /// Of one trial, as `load --json` prints it
@@ -138,6 +142,7 @@ impl Command {
         match self {
             Self::Run(run) => run.execute().await,
             Self::Load(load) => load.execute().await,
+            Self::Payload(payload) => payload.execute(),
             Self::List => {
                 for experiment in experiment::ALL {
                     println!("{:<10} {}", experiment.name, experiment.question);
