@@ -6,6 +6,7 @@ use crate::experiment::{Experiment, Group, Suite};
 use bench_transport::Transport;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// One trial to run.
@@ -88,6 +89,15 @@ impl Plan {
         self.trials()
             .map(|planned| planned.cell.expected_time())
             .sum()
+    }
+
+    /// Equal for equal plans of one build: which cells, in which blocks, in which order.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = std::hash::DefaultHasher::new();
+        for planned in self.trials() {
+            (planned.block, &planned.experiment, planned.cell.id()).hash(&mut hasher);
+        }
+        format!("{} trials, {:016x}", self.trials().count(), hasher.finish())
     }
 
     /// Transports that occur in it.

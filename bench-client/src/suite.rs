@@ -11,7 +11,7 @@ use anyhow::Context;
 use bench_host::place::Placement;
 use bench_transport::Transport;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What to run.
@@ -33,6 +33,8 @@ pub struct Options {
     pub out: PathBuf,
     /// The user says that nothing else runs.
     pub exclusive: bool,
+    /// Go on with the run in this folder.
+    pub resume: Option<PathBuf>,
 }
 
 /// Is told what happens.
@@ -41,6 +43,8 @@ pub trait Progress {
     fn note(&self, text: &str);
     /// The plan is fixed: so many trials, about so long.
     fn planned(&self, trials: usize, expected: Duration);
+    /// A trial of the resumed run is there already.
+    fn kept(&self, expected: Duration);
     /// A disturbed block is run again: so many trials more, about so long.
     fn again(&self, trials: usize, expected: Duration);
     /// A trial begins.
@@ -74,6 +78,63 @@ impl Options {
     /// The plan over these transports.
     pub fn plan(&self, experiments: &[&Experiment], transports: &[Transport]) -> Plan {
         Plan::new(experiments, self.suite, transports, self.blocks, self.seed)
+    }
+
+    /// The options that an interrupted run in `dir` was started with, to go on with it.
+    pub fn of_interrupted(dir: &Path) -> anyhow::Result<Self> {
+        let store = Store::open(dir)?;
+        let manifest = &store.run().manifest;
+        let list = |name: &str| -> Vec<String> {
+            let text = manifest.settings.get(name).map_or("", String::as_str);
+            text.split(", ")
+                .filter(|item| !item.is_empty())
+                .map(str::to_string)
+                .collect()
+        };
+        let suite = <Suite as clap::ValueEnum>::from_str(&manifest.suite, true).map_err(|_| {
+            anyhow::anyhow!(
+                "{} was run with the suite '{}', which this build does not know; start a new run",
+                dir.display(),
+                manifest.suite
+            )
+        })?;
+        Ok(Self {
+            experiments: list("experiments"),
+            suite,
+            transports: list("transports")
+                .iter()
+                .map(|name| name.parse())
+                .collect::<Result<_, String>>()
+                .map_err(anyhow::Error::msg)?,
+            blocks: manifest
+                .settings
+                .get("blocks")
+                .and_then(|blocks| blocks.parse().ok()),
+            seed: manifest.seed,
+            pin: manifest.settings.get("pin").is_none_or(|pin| pin == "auto"),
+            out: dir.to_path_buf(),
+            exclusive: manifest.exclusive,
+            resume: Some(dir.to_path_buf()),
+        })
+    }
+
+    /// What [`Options::of_interrupted`] needs to know again.
+    fn remembered(&self, plan: &Plan) -> BTreeMap<String, String> {
+        let names = |items: &[String]| items.join(", ");
+        let transports: Vec<String> = self.wanted().iter().map(ToString::to_string).collect();
+        let mut settings = BTreeMap::from([
+            ("experiments".to_string(), names(&self.experiments)),
+            ("transports".to_string(), names(&transports)),
+            (
+                "pin".to_string(),
+                if self.pin { "auto" } else { "none" }.to_string(),
+            ),
+            (PLAN.to_string(), plan.fingerprint()),
+        ]);
+        if let Some(blocks) = self.blocks {
+            settings.insert("blocks".into(), blocks.to_string());
+        }
+        settings
     }
 
     fn wanted(&self) -> Vec<Transport> {
@@ -124,6 +185,11 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         skipped,
         ..Run::default()
     };
+    run.manifest.settings.extend(options.remembered(&plan));
+    let mut store = match &options.resume {
+        None => Store::create(&options.out, run)?,
+        Some(dir) => reopen(dir, &run)?,
+    };
     let mut surroundings = Surroundings {
         program,
         placement,
@@ -133,15 +199,6 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         zero_ns: bench_host::clock::now_ns(),
         plant: None,
     };
-    run.manifest.settings.insert(
-        "experiments".into(),
-        experiments
-            .iter()
-            .map(|experiment| experiment.name)
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
-    let mut store = Store::create(&options.out, run)?;
 
     if experiments
         .iter()
@@ -182,7 +239,58 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
     Ok((store, complete))
 }
 
-/// Runs every block, and again those that something outside disturbed, as far as the budget allows.
+/// Opens a run to go on with it, if it is the same plan by the same build on the same brokers.
+fn reopen(dir: &Path, now: &Run) -> anyhow::Result<Store> {
+    let store = Store::open(dir)?;
+    let then = &store.run().manifest;
+    let built = |manifest: &results::Manifest| {
+        format!(
+            "commit {}, {}",
+            manifest.commit.as_deref().unwrap_or("unknown"),
+            if manifest.dirty == Some(false) {
+                "clean"
+            } else {
+                "with changes"
+            }
+        )
+    };
+    let kept = [
+        ("the build", built(then), built(&now.manifest)),
+        (
+            "the plan",
+            then.settings.get(PLAN).cloned().unwrap_or_default(),
+            now.manifest.settings[PLAN].clone(),
+        ),
+        (
+            "the brokers",
+            format!("{:?}", then.brokers),
+            format!("{:?}", now.manifest.brokers),
+        ),
+        (
+            "the machine",
+            then.machine.get("cpu_model").cloned().unwrap_or_default(),
+            now.manifest
+                .machine
+                .get("cpu_model")
+                .cloned()
+                .unwrap_or_default(),
+        ),
+    ];
+    for (what, then, now) in kept {
+        anyhow::ensure!(
+            then == now,
+            "{} cannot be gone on with: {what} changed since (then {then}; now {now}), and one run mixes neither; start a new run instead",
+            dir.display()
+        );
+    }
+    Ok(store)
+}
+
+/// Under this name the manifest keeps what identifies the plan.
+const PLAN: &str = "plan";
+
+/// Runs what is missing of every block, then again those blocks that something outside disturbed, as far as the budget
+/// allows. What is missing is read from the store, so an interrupted run goes on where it was.
 async fn run_blocks(
     plan: &Plan,
     options: &Options,
@@ -191,38 +299,26 @@ async fn run_blocks(
     store: &mut Store,
     progress: &impl Progress,
 ) -> anyhow::Result<()> {
-    let mut again: Vec<(u32, u32)> = (0..plan.blocks.len() as u32)
-        .map(|block| (block, 0))
-        .collect();
+    for trials in &plan.blocks {
+        run_attempt(trials, 0, surroundings, store, progress).await?;
+    }
     let mut left_out = 0;
-    while !again.is_empty() {
-        let mut next = Vec::new();
-        for (block, attempt) in again {
-            let trials = &plan.blocks[block as usize];
+    for attempt in 1..=MOST_RERUNS {
+        for (block, trials) in plan.blocks.iter().enumerate() {
+            if !disturbed(store.run(), block as u32, attempt - 1) {
+                continue;
+            }
             let time: Duration = trials
                 .iter()
                 .map(|planned| planned.cell.expected_time())
                 .sum();
-            if attempt > 0 && began.elapsed() + time > options.suite.budget() {
+            if began.elapsed() + time > options.suite.budget() {
                 left_out += 1;
                 continue;
             }
-            if attempt > 0 {
-                progress.again(trials.len(), time);
-            }
-            let mut disturbed = false;
-            for planned in trials {
-                progress.begins(planned, attempt);
-                let trial = attempt_trial(planned, attempt, surroundings).await;
-                disturbed |= trial.validity.external;
-                progress.ended(&trial, planned.cell.expected_time());
-                store.append_trial(trial)?;
-            }
-            if disturbed && attempt < MOST_RERUNS {
-                next.push((block, attempt + 1));
-            }
+            progress.again(trials.len(), time);
+            run_attempt(trials, attempt, surroundings, store, progress).await?;
         }
-        again = next;
     }
     store.update(|run| {
         let reruns = run.trials.iter().filter(|trial| trial.attempt > 0).count();
@@ -235,6 +331,37 @@ async fn run_blocks(
         );
     })?;
     Ok(())
+}
+
+async fn run_attempt(
+    trials: &[Planned],
+    attempt: u32,
+    surroundings: &Surroundings,
+    store: &mut Store,
+    progress: &impl Progress,
+) -> anyhow::Result<()> {
+    for planned in trials {
+        let id = planned.cell.id();
+        let is_done = |trial: &results::Trial| {
+            (trial.block, trial.attempt) == (planned.block, attempt) && trial.cell.id == id
+        };
+        if store.run().trials.iter().any(is_done) {
+            progress.kept(planned.cell.expected_time());
+            continue;
+        }
+        progress.begins(planned, attempt);
+        let trial = attempt_trial(planned, attempt, surroundings).await;
+        progress.ended(&trial, planned.cell.expected_time());
+        store.append_trial(trial)?;
+    }
+    Ok(())
+}
+
+/// Whether something outside disturbed this attempt at a block.
+fn disturbed(run: &Run, block: u32, attempt: u32) -> bool {
+    run.trials
+        .iter()
+        .any(|trial| (trial.block, trial.attempt) == (block, attempt) && trial.validity.external)
 }
 
 /// A trial that could not be run is kept as INVALID with its reason: one failure must not lose the rest.

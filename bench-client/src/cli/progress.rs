@@ -65,6 +65,13 @@ impl Progress for Teller {
         self.line(&format!("{trials} trials, about {} s", expected.as_secs()));
     }
 
+    fn kept(&self, expected: Duration) {
+        self.done.set(self.done.get() + 1);
+        if let Some(bar) = &self.bar {
+            bar.inc(expected.as_millis() as u64);
+        }
+    }
+
     fn again(&self, trials: usize, expected: Duration) {
         self.trials.set(self.trials.get() + trials);
         if let Some(bar) = &self.bar {

@@ -35,6 +35,9 @@ pub(super) struct Run {
     /// Say that nothing else runs on this machine now; it goes into the manifest
     #[arg(long)]
     exclusive: bool,
+    /// Go on with an interrupted run: only what is missing of the same plan, by the same build
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "dry_run"])]
+    resume: Option<PathBuf>,
     /// Print the plan and its expected time, and stop
     #[arg(long)]
     dry_run: bool,
@@ -56,15 +59,15 @@ pub(super) enum Pin {
 }
 
 impl Run {
-    pub(super) async fn execute(self) -> anyhow::Result<Exit> {
-        let options = Options {
-            experiments: self.experiments,
+    fn options(&self) -> Options {
+        Options {
+            experiments: self.experiments.clone(),
             suite: self.suite,
-            transports: self.transport,
+            transports: self.transport.clone(),
             blocks: self.blocks,
             seed: self.seed,
             pin: self.pin == Pin::Auto,
-            out: self.out.unwrap_or_else(|| {
+            out: self.out.clone().unwrap_or_else(|| {
                 PathBuf::from("results").join(
                     jiff::Timestamp::now()
                         .strftime("%Y-%m-%dT%H-%M-%SZ")
@@ -72,6 +75,14 @@ impl Run {
                 )
             }),
             exclusive: self.exclusive,
+            resume: None,
+        }
+    }
+
+    pub(super) async fn execute(self) -> anyhow::Result<Exit> {
+        let options = match &self.resume {
+            Some(dir) => Options::of_interrupted(dir)?,
+            None => self.options(),
         };
         let experiments = options.resolve().map_err(usage)?;
         let transports = if options.transports.is_empty() {

@@ -4,7 +4,7 @@
 use super::{Experiment, Group, Suite, a_a, blocks};
 use crate::cell::Cell;
 use crate::load::{Arrival, Mode, Stop};
-use bench_proto::Durability;
+use bench_proto::{Durability, PayloadClass};
 use bench_transport::Transport;
 use std::time::Duration;
 
@@ -21,25 +21,32 @@ const RATE: f64 = 2_000.0;
 
 fn groups(suite: Suite) -> Vec<Group> {
     let window = match suite {
-        Suite::Quick => 2_500,
+        Suite::Quick => 2_000,
         Suite::Full => 5_000,
     };
     // Class `process` on all four: a broker stands beside the sync transports here.
-    let cell = |transport| Cell {
+    let cell = |transport, payload| Cell {
+        payload,
         mode: Mode::Open(Arrival::constant(RATE)),
         durability: Durability::Process,
         stop: Stop::after(Duration::from_millis(window)),
-        warmup: Duration::from_millis(500),
+        warmup: Duration::from_millis(300),
         ..Cell::new(transport)
     };
-    let mut group: Group = [
+    let (small, large) = (PayloadClass::Order(3), PayloadClass::Order(100));
+    let mut of_small: Group = [
         Transport::Rest,
         Transport::Grpc,
         Transport::Queue,
         Transport::Stream,
     ]
-    .map(cell)
+    .map(|transport| cell(transport, small))
     .into();
-    group.extend(a_a(&cell(Transport::Rest)).into_iter().skip(1));
-    vec![group]
+    of_small.extend(a_a(&cell(Transport::Rest, small)).into_iter().skip(1));
+    vec![
+        of_small,
+        [Transport::Rest, Transport::Grpc]
+            .map(|transport| cell(transport, large))
+            .into(),
+    ]
 }
