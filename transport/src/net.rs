@@ -2,13 +2,16 @@
 //! and the desk where listeners hand requests to the service. It knows no protocol.
 
 use crate::{CallResult, Counters, Failure, Origin, Reply, Service, Started, finish, start};
-use anyhow::Context;
+use anyhow::Context as _;
 use bench_proto::Message;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -42,6 +45,49 @@ pub(crate) async fn dial(target: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// A connection for HTTP/2. `h2` writes every DATA frame of 256 bytes and more with a system call of its own, unless
+/// the connection says that it cannot gather; then it gathers the frames of small bodies itself. This one says so,
+/// and gathers the larger ones, so that what is ready leaves in one call either way.
+#[derive(Debug)]
+pub(crate) struct Gathering(BufWriter<TcpStream>);
+
+/// Bytes that gather before they are written without waiting for a flush.
+const GATHERED: usize = 64 << 10;
+
+impl Gathering {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self(BufWriter::with_capacity(GATHERED, stream))
+    }
+}
+
+impl AsyncRead for Gathering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(self.0.get_mut()).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Gathering {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
 /// The failure of a call, or of `connect`, for want of a connection.
 pub(crate) fn no_connection(name: &str, target: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure {
@@ -71,13 +117,18 @@ pub(crate) fn failed_there(name: impl Into<String>, text: impl Into<String>) -> 
     })
 }
 
-/// Opens the first connection of a caller within its deadline, so that `connect` says at once what is wrong.
+/// Connecting comes before the first operation: an operation's own short deadline must not make it fail on a busy machine.
+const TO_CONNECT: Duration = Duration::from_secs(5);
+
+/// Opens the first connection of a caller within its deadline, or [`TO_CONNECT`] where that is longer, so that
+/// `connect` says soon what is wrong.
 pub(crate) async fn within<T>(
     deadline: Duration,
     name: &str,
     target: &str,
     opening: impl Future<Output = Result<T, Failure>>,
 ) -> anyhow::Result<T> {
+    let deadline = deadline.max(TO_CONNECT);
     match tokio::time::timeout(deadline, opening).await {
         Ok(Ok(open)) => Ok(open),
         Ok(Err(failure)) => Err(anyhow::anyhow!(failure.text)),
