@@ -188,7 +188,11 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             wire_missing: wire.as_ref().err().cloned(),
         },
         cpu_us_per_op: CpuPerOp {
-            client: per_op(usage.client.cpu_ns as f64, accepted),
+            client: per_op(
+                usage.client.cpu_ns.saturating_sub(record.spun_ns) as f64,
+                accepted,
+            ),
+            pacing: per_op(record.spun_ns as f64, accepted),
             service: usage
                 .service
                 .as_ref()

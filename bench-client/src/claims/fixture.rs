@@ -181,6 +181,7 @@ fn trial(
             wire_missing: Some("planted data".into()),
         },
         cpu_us_per_op: CpuPerOp {
+            pacing: None,
             client: Some(cpu[0]),
             service: Some(cpu[1]),
             broker: broker.then_some(cpu[2]),

@@ -50,6 +50,7 @@ where
         over: Cell::new(false),
     });
     clock.until(start_ns).await;
+    let spun_before = clock.spun_ns();
     shared.recorder.borrow_mut().started(C::thread_cpu_ns());
     let end_ns = match &load.mode {
         Mode::Open(arrival) => release_open(load, arrival, clock, start_ns, &shared).await,
@@ -61,6 +62,7 @@ where
         .recorder
         .borrow_mut()
         .window_ended(end_ns, C::thread_cpu_ns());
+    let spun_ns = clock.spun_ns() - spun_before;
     window_ended();
     let drained = tokio::time::timeout(load.grace, shared.slots.idle())
         .await
@@ -70,7 +72,7 @@ where
     shared
         .recorder
         .replace(Recorder::new(load, start_ns))
-        .finish(attempted, drained)
+        .finish(attempted, drained, spun_ns)
 }
 
 /// Open loop: the planned instants come from the arrival, and a late release never shifts later ones.

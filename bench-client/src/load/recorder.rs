@@ -98,6 +98,8 @@ pub struct Record {
     pub drained: bool,
     /// CPU time of the generator thread in the window; the busiest thread's after a merge.
     pub thread_cpu_ns: u64,
+    /// CPU that the pacer's spin cost in the window, over all threads: part of no operation.
+    pub spun_ns: u64,
 }
 
 impl Record {
@@ -119,6 +121,7 @@ impl Record {
         self.series.merge(other.series);
         self.drained &= other.drained;
         self.thread_cpu_ns = self.thread_cpu_ns.max(other.thread_cpu_ns);
+        self.spun_ns += other.spun_ns;
     }
 
     /// The whole window.
@@ -168,6 +171,7 @@ impl Recorder {
                 series: Series::for_window(load.stop.time),
                 drained: false,
                 thread_cpu_ns: 0,
+                spun_ns: 0,
             },
             in_flight: 0,
             ledger: CallerLedger::default(),
@@ -272,10 +276,11 @@ impl Recorder {
         self.window_open = false;
     }
 
-    pub(super) fn finish(mut self, attempted: u64, drained: bool) -> Record {
+    pub(super) fn finish(mut self, attempted: u64, drained: bool, spun_ns: u64) -> Record {
         self.ledger.attempted = attempted;
         self.ledger.open = self.in_flight;
         self.record.drained = drained;
+        self.record.spun_ns = spun_ns;
         self.record.ledgers = vec![self.ledger];
         self.record
     }

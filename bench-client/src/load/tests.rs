@@ -21,6 +21,10 @@ impl Clock for Virtual {
         0
     }
 
+    fn spun_ns(&self) -> u64 {
+        0
+    }
+
     async fn until(&mut self, at_ns: u64) {
         let base = BASE.with(|base| *base);
         tokio::time::sleep_until(base + Duration::from_nanos(at_ns)).await;

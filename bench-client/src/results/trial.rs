@@ -187,8 +187,11 @@ pub struct Bytes {
 /// CPU time, µs per operation: the client's by accepts, service's and broker's by completions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuPerOp {
-    /// The generator.
+    /// The generator, the pacer's spin taken off.
     pub client: Option<f64>,
+    /// The pacer's spin, which buys punctuality and carries no order.
+    #[serde(default)]
+    pub pacing: Option<f64>,
     /// The service process; null for a service that is not ours.
     pub service: Option<f64>,
     /// All processes of the broker, gross; null without one.
