@@ -105,6 +105,8 @@ def once(tool, at, mode):
     cost = measured(argv, GENERATOR_CORE, at.folder / "output", 3 * at.seconds + 60, tool.accepted, **tool.environment)
     handled = service.handled()
     seconds, p50, p99, remark = tool.read(cost.output, at)
+    if at.rate and handled < 0.95 * at.rate * seconds:
+        remark = f"reached {handled / seconds:,.0f}/s of the {at.rate:,}/s asked for; {remark}".rstrip("; ")
     return {
         "operations": handled, "tool_s": round(seconds, 6), "wall_s": round(cost.wall_s, 3), "cpu_s": round(cost.cpu_s, 6),
         "cpu_us_per_op": round(cost.cpu_s * 1e6 / handled, 3), "throughput_per_s": round(handled / seconds, 1),

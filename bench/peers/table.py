@@ -14,6 +14,13 @@ AIMS = [("rest", OURS, "wrk", 1.0), ("rest", OURS, "oha", 0.8), ("grpc", OURS, "
         ("stream", f"{OURS}, 10,000 in flight", "ProducerPerformance", 1.0)]
 
 
+def write_csv(path, rows):
+    with path.open("w", newline="") as out:
+        writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def show(value):
     if value >= 1000:
         return f"{value:,.0f}"

@@ -218,7 +218,7 @@ class Ours(Tool):
         self.in_flight = in_flight
         if in_flight:
             self.name, self.paces = f"{self.name}, {in_flight:,} in flight", False
-            self.lacks = "as many in flight as ProducerPerformance's memory holds"
+            self.lacks = "– (as many in flight as ProducerPerformance's memory holds)"
 
     def argv(self, at):
         service = at.brokered if self.transport in ("queue", "stream") else at.sync
