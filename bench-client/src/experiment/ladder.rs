@@ -21,7 +21,7 @@ const RATE: f64 = 2_000.0;
 
 fn groups(suite: Suite) -> Vec<Group> {
     let window = match suite {
-        Suite::Quick => 2_000,
+        Suite::Quick => 1_500,
         Suite::Full => 5_000,
     };
     // Class `process` on all four: a broker stands beside the sync transports here.
@@ -30,7 +30,7 @@ fn groups(suite: Suite) -> Vec<Group> {
         mode: Mode::Open(Arrival::constant(RATE)),
         durability: Durability::Process,
         stop: Stop::after(Duration::from_millis(window)),
-        warmup: Duration::from_millis(300),
+        warmup: Duration::from_millis(200),
         ..Cell::new(transport)
     };
     let (small, large) = (PayloadClass::Order(3), PayloadClass::Order(100));
