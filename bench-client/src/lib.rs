@@ -2,6 +2,7 @@
 //! Dependencies point one way: cli → suite → trial → generator → load; report and claims work from results alone.
 
 pub mod account;
+pub mod calibrate;
 pub mod cell;
 pub mod claims;
 pub mod cli;

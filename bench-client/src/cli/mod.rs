@@ -1,5 +1,6 @@
 //! The command line: what the user may say, and what he is told. Bad input is refused before anything starts.
 
+mod calibrate;
 mod load;
 mod payload;
 mod progress;
@@ -50,6 +51,8 @@ enum Command {
     Run(run::Run),
     /// One ad-hoc load run, against a service of its own or one that runs already
     Load(Box<load::LoadArgs>),
+    /// What the instrument itself costs, and whether truths planted into the service come back
+    Calibrate(calibrate::CalibrateArgs),
     /// List the experiments with their questions
     List,
     /// List the claims under test, their rules and the experiments that decide them
@@ -70,6 +73,9 @@ enum Command {
         /// Of one trial, as `load --json` prints it
         #[arg(long)]
         trial: bool,
+        /// Of calibrate.json
+        #[arg(long, conflicts_with = "trial")]
+        calibration: bool,
     },
 }
 
@@ -143,6 +149,7 @@ impl Command {
             Self::Run(run) => run.execute().await,
             Self::Load(load) => load.execute().await,
             Self::Payload(payload) => payload.execute(),
+            Self::Calibrate(calibrate) => calibrate.execute().await,
             Self::List => {
                 for experiment in experiment::ALL {
                     println!("{:<10} {}", experiment.name, experiment.question);
@@ -163,8 +170,10 @@ impl Command {
                 }
                 Ok(Exit::Done)
             }
-            Self::Schema { trial } => {
-                let schema = if trial {
+            Self::Schema { trial, calibration } => {
+                let schema = if calibration {
+                    crate::calibrate::json_schema()
+                } else if trial {
                     results::trial_json_schema()
                 } else {
                     results::json_schema()

@@ -1,6 +1,7 @@
 //! What a run says, from results alone: verdicts first, then the tables behind them, for the terminal and as Markdown.
 //! It never measures, and it decides nothing: verdicts and ratios come from the run.
 
+mod calibration;
 mod document;
 mod format;
 mod ratios;
@@ -9,6 +10,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use crate::calibrate::Calibration;
 use crate::claims::Claim;
 use crate::results::{Run, Trial};
 use document::{Document, Style};
@@ -27,6 +29,13 @@ pub fn markdown(run: &Run) -> String {
 pub fn trial(trial: &Trial) -> String {
     let mut document = Document::default();
     sections::trial(&mut document, trial);
+    document.terminal(Style::detect())
+}
+
+/// A calibration, for a terminal.
+pub fn calibration(calibration: &Calibration) -> String {
+    let mut document = Document::default();
+    calibration::calibration(&mut document, calibration);
     document.terminal(Style::detect())
 }
 
