@@ -165,7 +165,7 @@ impl Arrival {
     pub fn offsets(&self) -> Offsets {
         match self {
             Self::Trace(offsets) => Offsets(Source::Trace(offsets.clone(), 0)),
-            Self::Rate { profile, spacing } => Offsets(Source::Rate(RateOffsets {
+            Self::Rate { profile, spacing } => Offsets(Source::Rate(Box::new(RateOffsets {
                 pieces: profile.pieces.clone(),
                 piece: 0,
                 before: (0.0, 0.0),
@@ -176,7 +176,7 @@ impl Arrival {
                         Some((rand::rngs::StdRng::seed_from_u64(*seed), 0.0))
                     }
                 },
-            })),
+            }))),
         }
     }
 
@@ -202,7 +202,7 @@ pub struct Offsets(Source);
 
 #[derive(Debug)]
 enum Source {
-    Rate(RateOffsets),
+    Rate(Box<RateOffsets>),
     Trace(std::sync::Arc<Vec<Duration>>, usize),
 }
 

@@ -90,6 +90,8 @@ where
 {
     let mut end_ns = load.stop.time.map(|time| start_ns + time.as_nanos() as u64);
     let mut late = 0;
+    // Until when the pacer last waited for room in flight: what fell due meanwhile is not late but held back.
+    let mut blocked_until_ns = 0;
     for (index, offset_ns) in arrival.offsets().enumerate() {
         let planned_ns = start_ns + offset_ns;
         if load.stop.is_past(index as u64, offset_ns) {
@@ -108,9 +110,14 @@ where
                 tokio::task::yield_now().await;
             }
         }
-        let released_ns = C::now_ns();
+        let released_ns = if planned_ns < blocked_until_ns {
+            planned_ns
+        } else {
+            C::now_ns()
+        };
         if !shared.slots.try_take() {
             shared.slots.take().await;
+            blocked_until_ns = C::now_ns();
         }
         let operation = shared.next_operation(planned_ns);
         let released = Released {
