@@ -16,11 +16,12 @@ use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::LocalSet;
 
 const IN_FLIGHT: usize = 32;
-const WINDOW: Duration = Duration::from_secs(3);
+const WARM_UP: u64 = 20_000;
+const CALLS: u64 = 200_000;
 
 const HOPS: [&str; 9] = [
     "tcp-1",
@@ -163,16 +164,20 @@ async fn measure(hop: &str, service_core: Option<usize>) -> anyhow::Result<()> {
 }
 
 async fn drive<C: Caller>(hop: &str, service: u32, caller: C) -> anyhow::Result<()> {
-    let (done, stop) = (Rc::new(Cell::new(0_u64)), Rc::new(Cell::new(false)));
+    let own = std::process::id();
+    let start = Rc::new(Cell::new(None));
     let corpus = Rc::new(RefCell::new(Corpus::new(PayloadClass::Order(3), 1)));
     let sequence = Rc::new(Cell::new(0));
     let workers: Vec<_> = (0..IN_FLIGHT)
         .map(|_| {
             let (caller, corpus, sequence) = (caller.clone(), corpus.clone(), sequence.clone());
-            let (done, stop) = (done.clone(), stop.clone());
+            let start = start.clone();
             tokio::task::spawn_local(async move {
-                while !stop.get() {
+                while sequence.get() < WARM_UP + CALLS {
                     let next = sequence.replace(sequence.get() + 1);
+                    if next == WARM_UP {
+                        start.set(Some(Reading::now(own, service)));
+                    }
                     let call = {
                         let mut corpus = corpus.borrow_mut();
                         let message = corpus.message(1, 0, next);
@@ -189,29 +194,41 @@ async fn drive<C: Caller>(hop: &str, service: u32, caller: C) -> anyhow::Result<
                     let CallResult::Acknowledged(Some(_)) = outcome.result else {
                         panic!("expected an answer, got {outcome:?}");
                     };
-                    done.set(done.get() + 1);
                 }
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let own = std::process::id();
-    let before = (done.get(), process_cpu_ns(own)?, process_cpu_ns(service)?);
-    let start = Instant::now();
-    tokio::time::sleep(WINDOW).await;
-    let after = (done.get(), process_cpu_ns(own)?, process_cpu_ns(service)?);
-    let elapsed = start.elapsed();
-    stop.set(true);
     for worker in workers {
         worker.await?;
     }
-    let calls = (after.0 - before.0) as f64;
-    let per_call = |from: u64, to: u64| (to - from) as f64 / calls / 1_000.0;
+    let (before, after) = (
+        start.take().expect("past the warm-up"),
+        Reading::now(own, service),
+    );
+    let per_call = |from: u64, to: u64| (to - from) as f64 / CALLS as f64 / 1_000.0;
     println!(
         "{hop:<22}{:>10.0}{:>14.2}{:>14.2}",
-        calls / elapsed.as_secs_f64(),
-        per_call(before.1, after.1),
-        per_call(before.2, after.2),
+        CALLS as f64 / (after.at - before.at).as_secs_f64(),
+        per_call(before.client_ns, after.client_ns),
+        per_call(before.service_ns, after.service_ns),
     );
     Ok(())
+}
+
+/// The clocks at one instant.
+struct Reading {
+    at: Instant,
+    client_ns: u64,
+    service_ns: u64,
+}
+
+impl Reading {
+    fn now(client: u32, service: u32) -> Self {
+        let cpu = |pid| process_cpu_ns(pid).expect("both processes run");
+        Self {
+            at: Instant::now(),
+            client_ns: cpu(client),
+            service_ns: cpu(service),
+        }
+    }
 }

@@ -90,7 +90,9 @@ impl std::str::FromStr for HttpVersion {
         match text {
             "h1" | "1.1" => Ok(Self::H1),
             "h2" | "2" => Ok(Self::H2),
-            _ => Err(format!("'{text}' is not an HTTP version; expected h1 or h2")),
+            _ => Err(format!(
+                "'{text}' is not an HTTP version; expected h1 or h2"
+            )),
         }
     }
 }
@@ -218,7 +220,13 @@ pub struct Counters {
 impl Counters {
     /// Each counter with its name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let Self { connects, reconnects, unknown, late_confirms, queue_full } = *self;
+        let Self {
+            connects,
+            reconnects,
+            unknown,
+            late_confirms,
+            queue_full,
+        } = *self;
         [
             ("connects", connects),
             ("reconnects", reconnects),

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
@@ -31,7 +31,7 @@ pub(crate) fn named<const N: usize>(settings: [(&str, String); N]) -> BTreeMap<S
 }
 
 /// Opens a connection with Nagle off.
-pub(crate) async fn dial(target: &str) -> io::Result<TcpStream> {
+async fn dial(target: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(target).await?;
     // On loopback a port of the ephemeral range that nobody listens on can connect to itself, and that
     // connection would keep the listener from coming back.
@@ -108,6 +108,19 @@ pub(crate) fn failed_here(name: &str, text: impl Into<String>) -> CallResult {
     })
 }
 
+/// The failure of a request whose connection broke.
+pub(crate) fn closed(error: &hyper::Error) -> Failure {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    Failure {
+        by_service: false,
+        name: "closed".into(),
+        text: format!(
+            "the connection was cut before the answer: {error}{}",
+            cause.unwrap_or_default()
+        ),
+    }
+}
+
 /// A failure that the service answered with.
 pub(crate) fn failed_there(name: impl Into<String>, text: impl Into<String>) -> CallResult {
     CallResult::Failed(Failure {
@@ -174,6 +187,59 @@ impl Meter {
             unknown: self.unknown.load(Relaxed),
             ..Counters::default()
         }
+    }
+}
+
+/// Opens the connections of one caller and counts them.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    transport: &'static str,
+    target: String,
+    nodelay: AtomicBool,
+    meter: Meter,
+}
+
+impl Dialer {
+    pub(crate) fn new(transport: &'static str, target: &str) -> Self {
+        Self {
+            transport,
+            target: target.to_string(),
+            nodelay: AtomicBool::new(false),
+            meter: Meter::default(),
+        }
+    }
+
+    pub(crate) async fn dial(&self) -> Result<TcpStream, Failure> {
+        let stream = dial(&self.target)
+            .await
+            .map_err(|error| self.refused(&error))?;
+        self.nodelay
+            .store(stream.nodelay().unwrap_or(false), Relaxed);
+        self.meter.opened();
+        Ok(stream)
+    }
+
+    /// The failure of a call for want of a connection.
+    pub(crate) fn refused(&self, error: &dyn std::fmt::Display) -> Failure {
+        no_connection(self.transport, &self.target, error)
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// What every caller over TCP has in force; `tcp.nodelay` is what the latest socket said.
+    pub(crate) fn in_force(
+        &self,
+        connections: usize,
+        deadline: Duration,
+    ) -> BTreeMap<String, String> {
+        named([
+            ("tcp.nodelay", self.nodelay.load(Relaxed).to_string()),
+            ("connections", connections.to_string()),
+            ("deadline", format!("{deadline:?}")),
+            ("compression", "off".into()),
+        ])
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::codec::PassThrough;
 use super::{OUTCOME, STAMP};
-use crate::net::{self, Meter};
-use crate::{CallResult, Caller, Counters, Outcome, Settings, h2};
+use crate::net::{self, Dialer, Gathering};
+use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings, h2};
 use bench_host::clock::now_ns;
 use bench_proto::order::order_service_client::OrderServiceClient;
 use bench_proto::{Format, Kind, Order, OrderQuery, Receipt, Stamp, Summary};
@@ -18,11 +18,9 @@ use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -48,19 +46,17 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
         .initial_stream_window_size(h2::STREAM_WINDOW)
         .initial_connection_window_size(h2::CONNECTION_WINDOW)
         .http2_adaptive_window(false);
-    let dialer = Arc::new(Dialer {
-        target: target.clone(),
-        nodelay: AtomicBool::new(false),
-        meter: Meter::default(),
-    });
+    let dialer = Arc::new(Dialer::new("grpc", target));
     let mut channels = Vec::new();
     for _ in 0..settings.connections.max(1) {
-        let dialer = dialer.clone();
-        let connector = tower::service_fn(move |_| Dialer::dial(dialer.clone()));
-        let opening = endpoint.connect_with_connector(connector);
+        let dialing = dialer.clone();
+        let connector = tower::service_fn(move |_| dial(dialing.clone()));
         let opening = async {
-            let opened = opening.await;
-            opened.map_err(|error| net::no_connection("grpc", target, &root(&error)))
+            let opened = endpoint.connect_with_connector(connector).await;
+            opened.map_err(|error| match dial_error(&error) {
+                Some(failure) => failure.clone(),
+                None => dialer.refused(&root(&error)),
+            })
         };
         channels.push(net::within(settings.deadline, "grpc", target, opening).await?);
     }
@@ -105,7 +101,7 @@ impl Caller for GrpcCaller {
                     (result, 0)
                 }
                 Err(_) => {
-                    inner.dialer.meter.unknown(1);
+                    inner.dialer.meter().unknown(1);
                     (CallResult::TimedOut, 0)
                 }
             };
@@ -118,18 +114,13 @@ impl Caller for GrpcCaller {
     }
 
     fn counters(&self) -> Counters {
-        self.0.dialer.meter.counters()
+        self.0.dialer.meter().counters()
     }
 
     fn in_force(&self) -> BTreeMap<String, String> {
-        let nodelay = self.0.dialer.nodelay.load(Relaxed);
-        let mut settings = net::named([
-            ("http", "HTTP/2".into()),
-            ("tcp.nodelay", nodelay.to_string()),
-            ("connections", self.0.channels.len().to_string()),
-            ("deadline", format!("{:?}", self.0.deadline)),
-            ("compression", "off".into()),
-        ]);
+        let inner = &self.0;
+        let mut settings = inner.dialer.in_force(inner.channels.len(), inner.deadline);
+        settings.insert("http".into(), "HTTP/2".into());
         settings.extend(h2::in_force());
         settings
     }
@@ -182,12 +173,11 @@ impl Inner {
         if status.source().is_none() {
             return net::failed_there(format!("{:?}", status.code()), text);
         }
-        if let Some(error) = dial_error(&status) {
+        if let Some(failure) = dial_error(&status) {
             sent_ns.set(None);
-            let failure = net::no_connection("grpc", &self.dialer.target, error);
-            return CallResult::Failed(failure);
+            return CallResult::Failed(failure.clone());
         }
-        self.dialer.meter.unknown(1);
+        self.dialer.meter().unknown(1);
         let cause = root(&status).to_string();
         net::failed_here("closed", format!("the connection was cut: {text}: {cause}"))
     }
@@ -231,11 +221,11 @@ fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
 }
 
 /// The error of the dial, if that is why a call failed.
-fn dial_error(status: &Status) -> Option<&std::io::Error> {
-    let mut cause = status.source();
+fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Failure> {
+    let mut cause = error.source();
     while let Some(error) = cause {
-        if let Some(dial) = error.downcast_ref::<DialError>() {
-            return Some(&dial.0);
+        if let Some(DialError(failure)) = error.downcast_ref() {
+            return Some(failure);
         }
         cause = error.source();
     }
@@ -244,37 +234,26 @@ fn dial_error(status: &Status) -> Option<&std::io::Error> {
 
 /// Why a channel could not open its connection.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct DialError(std::io::Error);
+#[error("{}", .0.text)]
+struct DialError(Failure);
 
-/// Opens the connections of all channels and counts them.
-#[derive(Debug)]
-struct Dialer {
-    target: String,
-    nodelay: AtomicBool,
-    meter: Meter,
-}
-
-impl Dialer {
-    async fn dial(dialer: Arc<Self>) -> Result<TokioIo<Counted>, DialError> {
-        let stream = net::dial(&dialer.target).await.map_err(DialError)?;
-        dialer
-            .nodelay
-            .store(stream.nodelay().unwrap_or(false), Relaxed);
-        dialer.meter.opened();
-        Ok(TokioIo::new(Counted { stream, dialer }))
-    }
+async fn dial(dialer: Arc<Dialer>) -> Result<TokioIo<Counted>, DialError> {
+    let stream = dialer.dial().await.map_err(DialError)?;
+    Ok(TokioIo::new(Counted {
+        stream: Gathering::new(stream),
+        dialer,
+    }))
 }
 
 /// A connection that says when it is gone.
 struct Counted {
-    stream: TcpStream,
+    stream: Gathering,
     dialer: Arc<Dialer>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.dialer.meter.lost();
+        self.dialer.meter().lost();
     }
 }
 
@@ -295,18 +274,6 @@ impl AsyncWrite for Counted {
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(

@@ -2,17 +2,17 @@
 //! retry: a request that may have been sent is never sent again.
 
 mod lines;
-mod streams;
 
 use super::{Problem, path};
-use crate::net::{self, Meter};
+use crate::h2::Connections;
+use crate::net::{self, Dialer, closed};
 use crate::{CallResult, Caller, Counters, Failure, HttpVersion, Outcome, Settings};
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -37,23 +37,17 @@ struct Inner {
 #[derive(Debug)]
 enum Wires {
     H1(lines::Lines),
-    H2(streams::Streams),
+    H2(Connections<Full<Bytes>>),
 }
 
 /// Opens the connections. Runs on a `LocalSet`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
-    let dialer = Rc::new(Dialer {
-        target: settings.target.clone(),
-        nodelay: Cell::new(false),
-        meter: Meter::default(),
-    });
+    let dialer = Rc::new(Dialer::new("rest", &settings.target));
     let connections = settings.connections.max(1);
     let opening = async {
         Ok(match settings.http {
             HttpVersion::H1 => Wires::H1(lines::Lines::open(dialer.clone(), connections).await?),
-            HttpVersion::H2 => {
-                Wires::H2(streams::Streams::open(dialer.clone(), connections).await?)
-            }
+            HttpVersion::H2 => Wires::H2(Connections::open(dialer.clone(), connections).await?),
         })
     };
     let wires = net::within(settings.deadline, "rest", &settings.target, opening).await?;
@@ -86,7 +80,7 @@ impl Caller for RestCaller {
             let exchange = async {
                 match &inner.wires {
                     Wires::H1(lines) => lines.exchange(request, &sent_ns).await,
-                    Wires::H2(streams) => streams.exchange(request, &sent_ns).await,
+                    Wires::H2(connections) => multiplexed(connections, request, &sent_ns).await,
                 }
             };
             let ended = tokio::time::timeout(inner.deadline, exchange).await;
@@ -94,12 +88,12 @@ impl Caller for RestCaller {
                 Ok(Ok((status, body))) => (inner.result(kind, status, &body), body.len()),
                 Ok(Err(failure)) => {
                     if sent_ns.get().is_some() {
-                        inner.dialer.meter.unknown(1);
+                        inner.dialer.meter().unknown(1);
                     }
                     (CallResult::Failed(failure), 0)
                 }
                 Err(_) => {
-                    inner.dialer.meter.unknown(1);
+                    inner.dialer.meter().unknown(1);
                     (CallResult::TimedOut, 0)
                 }
             };
@@ -112,7 +106,7 @@ impl Caller for RestCaller {
     }
 
     fn counters(&self) -> Counters {
-        self.0.dialer.meter.counters()
+        self.0.dialer.meter().counters()
     }
 
     fn in_force(&self) -> BTreeMap<String, String> {
@@ -120,13 +114,9 @@ impl Caller for RestCaller {
             Wires::H1(_) => "HTTP/1.1",
             Wires::H2(_) => "HTTP/2",
         };
-        let mut settings = net::named([
-            ("http", version.into()),
-            ("tcp.nodelay", self.0.dialer.nodelay.get().to_string()),
-            ("connections", self.0.connections.to_string()),
-            ("deadline", format!("{:?}", self.0.deadline)),
-            ("compression", "off".into()),
-        ]);
+        let inner = &self.0;
+        let mut settings = inner.dialer.in_force(inner.connections, inner.deadline);
+        settings.insert("http".into(), version.into());
         if matches!(self.0.wires, Wires::H2(_)) {
             settings.extend(crate::h2::in_force());
         }
@@ -155,6 +145,25 @@ impl Inner {
 
 /// What a call gets back: the whole answer, or why there is none.
 type Exchanged = Result<(StatusCode, Bytes), Failure>;
+
+/// Carries a request on one of the HTTP/2 connections. If this future is dropped, its stream is reset.
+async fn multiplexed(
+    connections: &Connections<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+    sent_ns: &Cell<Option<u64>>,
+) -> Exchanged {
+    let mut sender = connections.sender().await?;
+    sent_ns.set(now());
+    let response = sender.send_request(request).await;
+    let (head, mut body) = response.map_err(|error| closed(&error))?.into_parts();
+    let mut gather = Gather::default();
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame.map_err(|error| closed(&error))?.into_data() {
+            gather.add(piece);
+        }
+    }
+    Ok((head.status, gather.whole()))
+}
 
 /// Requests with everything that does not change from call to call made once.
 #[derive(Debug)]
@@ -210,37 +219,6 @@ fn stamp_value(stamp: &Stamp) -> HeaderValue {
     // HPACK then never indexes it: it differs in every request.
     value.set_sensitive(true);
     value
-}
-
-/// Opens connections and counts them.
-#[derive(Debug)]
-struct Dialer {
-    target: String,
-    nodelay: Cell<bool>,
-    meter: Meter,
-}
-
-impl Dialer {
-    async fn dial(&self) -> Result<tokio::net::TcpStream, Failure> {
-        let stream = net::dial(&self.target).await;
-        let stream = stream.map_err(|error| net::no_connection("rest", &self.target, &error))?;
-        self.nodelay.set(stream.nodelay().unwrap_or(false));
-        self.meter.opened();
-        Ok(stream)
-    }
-}
-
-/// The failure of a request whose connection broke.
-fn closed(error: &hyper::Error) -> Failure {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    Failure {
-        by_service: false,
-        name: "closed".into(),
-        text: format!(
-            "the connection was cut before the answer: {error}{}",
-            cause.unwrap_or_default()
-        ),
-    }
 }
 
 /// Puts an answer's body together; most come in one piece, which is then not copied.

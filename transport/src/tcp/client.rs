@@ -2,7 +2,7 @@
 //! the order of their answers. Single-threaded: no lock, one allocation per call.
 
 use super::{Status, frame_len, put_request, take_answer};
-use crate::net::{self, Lane, Link, Meter};
+use crate::net::{self, Dialer, Lane, Link};
 use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
@@ -31,29 +31,25 @@ pub struct TcpCaller(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    target: String,
     format: Format,
     deadline: Duration,
     answer_limit: usize,
-    nodelay: Cell<bool>,
     lanes: Vec<Lane<Rc<Wire>>>,
     next: Cell<usize>,
-    meter: Rc<Meter>,
+    dialer: Rc<Dialer>,
 }
 
 /// Opens the connections. Runs on a `LocalSet`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<TcpCaller> {
     let inner = Rc::new(Inner {
-        target: settings.target.clone(),
         format: settings.format,
         deadline: settings.deadline,
         answer_limit: settings.max_body + LONGEST_SENTENCE,
-        nodelay: Cell::new(false),
         lanes: (0..settings.connections.max(1))
             .map(|_| Lane::new())
             .collect(),
         next: Cell::new(0),
-        meter: Rc::default(),
+        dialer: Rc::new(Dialer::new("tcp", &settings.target)),
     });
     for lane in &inner.lanes {
         let opening = inner.wire(lane);
@@ -92,7 +88,7 @@ impl Caller for TcpCaller {
                 Err(_) => {
                     // Its place in the order of answers stays; the answer will be dropped.
                     slot.abandoned.set(true);
-                    inner.meter.unknown(1);
+                    inner.dialer.meter().unknown(1);
                     (CallResult::TimedOut, 0)
                 }
             };
@@ -105,16 +101,12 @@ impl Caller for TcpCaller {
     }
 
     fn counters(&self) -> Counters {
-        self.0.meter.counters()
+        self.0.dialer.meter().counters()
     }
 
     fn in_force(&self) -> BTreeMap<String, String> {
-        net::named([
-            ("tcp.nodelay", self.0.nodelay.get().to_string()),
-            ("connections", self.0.lanes.len().to_string()),
-            ("deadline", format!("{:?}", self.0.deadline)),
-            ("compression", "off".into()),
-        ])
+        let inner = &self.0;
+        inner.dialer.in_force(inner.lanes.len(), inner.deadline)
     }
 }
 
@@ -131,12 +123,9 @@ impl Inner {
             return Ok(wire);
         }
         let dial = async || {
-            let stream = net::dial(&self.target).await;
-            let stream = stream.map_err(|error| net::no_connection("tcp", &self.target, &error))?;
-            self.nodelay.set(stream.nodelay().unwrap_or(false));
-            self.meter.opened();
+            let stream = self.dialer.dial().await?;
             let wire = Rc::new(Wire::default());
-            let driver = drive(stream, wire.clone(), self.meter.clone(), self.answer_limit);
+            let driver = drive(stream, wire.clone(), self.dialer.clone(), self.answer_limit);
             tokio::task::spawn_local(driver);
             Ok(wire)
         };
@@ -296,16 +285,18 @@ impl Wire {
 }
 
 /// Carries one connection until it is cut from either side.
-async fn drive(mut stream: TcpStream, wire: Rc<Wire>, meter: Rc<Meter>, answer_limit: usize) {
+async fn drive(mut stream: TcpStream, wire: Rc<Wire>, dialer: Rc<Dialer>, answer_limit: usize) {
     let (read, write) = stream.split();
     let why = tokio::select! {
         why = read_answers(read, &wire, answer_limit) => why,
         why = write_requests(write, &wire) => why,
     };
-    meter.lost();
+    dialer.meter().lost();
     let pending = wire.pending.take();
     let sent = pending.iter().take(pending.len() - wire.unsent.take());
-    meter.unknown(sent.filter(|slot| !slot.abandoned.get()).count() as u64);
+    dialer
+        .meter()
+        .unknown(sent.filter(|slot| !slot.abandoned.get()).count() as u64);
     wire.pending.replace(pending);
     wire.close(&why);
 }

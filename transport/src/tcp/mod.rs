@@ -181,8 +181,11 @@ fn take_request(input: &[u8], max_body: usize) -> Result<Option<(Request<'_>, us
     Ok(Some((request, used)))
 }
 
+/// An answer as it stands in the input buffer, and how many bytes it takes there.
+type Answered<'a> = (Status, &'a [u8], usize);
+
 /// Reads the answer at the front of the input, if all of it is there; also how many bytes it takes.
-fn take_answer(input: &[u8], limit: usize) -> Result<Option<(Status, &[u8], usize)>, Broken> {
+fn take_answer(input: &[u8], limit: usize) -> Result<Option<Answered<'_>>, Broken> {
     let Some(frame) = frame(input, limit)? else {
         return Ok(None);
     };

@@ -1,8 +1,9 @@
 //! HTTP/1.1: up to N connections, opened on demand, each lent to one call at a time; calls wait for one in turn.
 //! The call that holds a connection drives it: no task stands between a call and its socket.
 
-use super::{Dialer, Exchanged, Gather, closed, now};
+use super::{Exchanged, Gather, now};
 use crate::Failure;
+use crate::net::{Dialer, closed};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -65,7 +66,7 @@ impl Lines {
             sent_ns.set(now());
             match line.exchange(sending).await {
                 Ok(answer) => {
-                    if line.open {
+                    if line.is_open() {
                         self.idle.borrow_mut().push(line);
                     }
                     return Ok(answer);
@@ -84,8 +85,12 @@ impl Lines {
     async fn take_idle(&self) -> Option<Line> {
         poll_fn(|context| {
             while let Some(mut line) = self.idle.borrow_mut().pop() {
-                line.drive(context);
-                if line.open && line.sender.is_ready() {
+                // Ready means that nothing was left to do when it was put back; that the service has closed it
+                // since is then noticed before anything is written.
+                if !line.sender.is_ready() {
+                    line.drive(context);
+                }
+                if line.is_open() && line.sender.is_ready() {
                     return Poll::Ready(Some(line));
                 }
             }
@@ -98,8 +103,8 @@ impl Lines {
 /// One connection with what drives it.
 struct Line {
     sender: SendRequest<Full<Bytes>>,
-    connection: Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>,
-    open: bool,
+    /// None once it has ended.
+    connection: Option<Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
     /// Counts the connection as lost when it goes.
     dialer: Rc<Dialer>,
 }
@@ -107,33 +112,42 @@ struct Line {
 impl fmt::Debug for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = formatter.debug_struct("Line");
-        out.field("open", &self.open).finish_non_exhaustive()
+        out.field("open", &self.is_open()).finish_non_exhaustive()
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.dialer.meter.lost();
+        self.dialer.meter().lost();
     }
 }
 
 impl Line {
     async fn open(dialer: &Rc<Dialer>) -> Result<Self, Failure> {
         let stream = dialer.dial().await?;
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let handshake = http1::Builder::new()
+            .writev(false)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, connection) = handshake.map_err(|error| closed(&error))?;
         Ok(Self {
             sender,
-            connection: Box::new(connection),
-            open: true,
+            connection: Some(Box::new(connection)),
             dialer: dialer.clone(),
         })
     }
 
+    fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// Reads and writes what can be read and written now.
     fn drive(&mut self, context: &mut Context<'_>) {
-        if self.open && Pin::new(&mut *self.connection).poll(context).is_ready() {
-            self.open = false;
+        if let Some(connection) = &mut self.connection
+            && Pin::new(&mut **connection).poll(context).is_ready()
+        {
+            // Dropping it tells a request that was not taken up any more so.
+            self.connection = None;
         }
     }
 
@@ -146,16 +160,13 @@ impl Line {
         let mut quiet = Context::from_waker(Waker::noop());
         let response: Response<Incoming> = poll_fn(|context| {
             self.drive(context);
-            match response.as_mut().poll(&mut quiet) {
-                Poll::Pending if self.open => Poll::Pending,
-                Poll::Pending => Poll::Ready(Err((ended(), None))),
-                Poll::Ready(answered) => Poll::Ready(answered.map_err(|mut error| {
-                    let unsent = error.take_message();
-                    (closed(&error.into_error()), unsent)
-                })),
-            }
+            response.as_mut().poll(&mut quiet)
         })
-        .await?;
+        .await
+        .map_err(|mut error| {
+            let unsent = error.take_message();
+            (closed(&error.into_error()), unsent)
+        })?;
         let (head, mut body) = response.into_parts();
         let mut gather = Gather::default();
         poll_fn(|context| {
@@ -170,8 +181,7 @@ impl Line {
                         driven = false;
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(closed(&error))),
-                    Poll::Pending if driven && self.open => return Poll::Pending,
-                    Poll::Pending if driven => return Poll::Ready(Err(ended())),
+                    Poll::Pending if driven => return Poll::Pending,
                     Poll::Pending => {
                         self.drive(context);
                         driven = true;
@@ -182,14 +192,5 @@ impl Line {
         .await
         .map_err(|failure| (failure, None))?;
         Ok((head.status, gather.whole()))
-    }
-}
-
-/// The failure of a call whose connection came to its end without a word.
-fn ended() -> Failure {
-    Failure {
-        by_service: false,
-        name: "closed".into(),
-        text: "the connection ended before the answer".into(),
     }
 }
