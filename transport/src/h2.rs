@@ -1,5 +1,6 @@
 //! The HTTP/2 settings that rest (h2) and grpc share on both ends, so that a difference between them is never one
-//! of flow control, and the caller's connections, used in turn, each carrying many calls at once. It knows neither.
+//! of flow control; they are printed with every result. And the connections of a caller over hyper: used in turn,
+//! each carrying many calls at once. It knows no request.
 
 use crate::Failure;
 use crate::net::{Dialer, Gathering, Lane, Link, closed};

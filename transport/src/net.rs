@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
@@ -197,6 +198,7 @@ pub(crate) struct Dialer {
     target: String,
     nodelay: AtomicBool,
     meter: Meter,
+    refused: Mutex<Option<(Instant, Failure)>>,
 }
 
 impl Dialer {
@@ -206,17 +208,37 @@ impl Dialer {
             target: target.to_string(),
             nodelay: AtomicBool::new(false),
             meter: Meter::default(),
+            refused: Mutex::new(None),
         }
     }
 
     pub(crate) async fn dial(&self) -> Result<TcpStream, Failure> {
-        let stream = dial(&self.target)
-            .await
-            .map_err(|error| self.refused(&error))?;
-        self.nodelay
-            .store(stream.nodelay().unwrap_or(false), Relaxed);
-        self.meter.opened();
-        Ok(stream)
+        if let Some(failure) = self.refused_just_now() {
+            return Err(failure);
+        }
+        match dial(&self.target).await {
+            Ok(stream) => {
+                let nodelay = stream.nodelay().unwrap_or(false);
+                self.nodelay.store(nodelay, Relaxed);
+                self.meter.opened();
+                Ok(stream)
+            }
+            Err(error) => {
+                let failure = self.refused(&error);
+                *self.last_refusal() = Some((Instant::now(), failure.clone()));
+                Err(failure)
+            }
+        }
+    }
+
+    fn refused_just_now(&self) -> Option<Failure> {
+        let refusal = self.last_refusal();
+        let (at, failure) = refusal.as_ref()?;
+        (at.elapsed() < REDIAL_AFTER).then(|| failure.clone())
+    }
+
+    fn last_refusal(&self) -> MutexGuard<'_, Option<(Instant, Failure)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The failure of a call for want of a connection.
@@ -254,7 +276,6 @@ pub(crate) trait Link: Clone {
 pub(crate) struct Lane<L> {
     link: RefCell<Option<L>>,
     dialing: tokio::sync::Mutex<()>,
-    refused: RefCell<Option<(Instant, Failure)>>,
 }
 
 impl<L: Link> Lane<L> {
@@ -262,7 +283,6 @@ impl<L: Link> Lane<L> {
         Self {
             link: RefCell::new(None),
             dialing: tokio::sync::Mutex::new(()),
-            refused: RefCell::new(None),
         }
     }
 
@@ -281,22 +301,9 @@ impl<L: Link> Lane<L> {
         if let Some(link) = self.link() {
             return Ok(link);
         }
-        if let Some((at, failure)) = &*self.refused.borrow()
-            && at.elapsed() < REDIAL_AFTER
-        {
-            return Err(failure.clone());
-        }
-        match dial().await {
-            Ok(link) => {
-                self.link.replace(Some(link.clone()));
-                Ok(link)
-            }
-            Err(failure) => {
-                let refused = Some((Instant::now(), failure.clone()));
-                self.refused.replace(refused);
-                Err(failure)
-            }
-        }
+        let link = dial().await?;
+        self.link.replace(Some(link.clone()));
+        Ok(link)
     }
 }
 

@@ -19,6 +19,7 @@ on_every_hop![
     every_order_is_answered_with_its_receipt_in_protobuf,
     every_order_is_answered_with_its_receipt_in_json,
     blobs_come_back_as_they_went,
+    bodies_larger_than_any_buffer_on_the_way_come_back,
     answers_find_their_calls_when_some_handlers_are_slow,
     fewer_connections_than_calls_carry_them_all,
     a_refused_order_is_refused_with_the_reason,
@@ -83,6 +84,18 @@ fn blobs_come_back_as_they_went<H: Hop>() {
 
 async fn carry_blobs<C: Caller>(caller: &C, class: PayloadClass) -> u64 {
     carry(caller, class, 100, 8).await.acknowledged.len()
+}
+
+fn bodies_larger_than_any_buffer_on_the_way_come_back<H: Hop>() {
+    between_two_ends(async |service| {
+        let mut settings = settings::<H>(Format::Protobuf);
+        settings.max_body = 4 << 20;
+        settings.connections = 1;
+        let (shop, _listener, caller) = open::<H>(&service, &mut settings).await;
+        let ledger = carry(&caller, PayloadClass::Text(2 << 20), 8, 4).await;
+        assert_eq!(ledger.acknowledged.len(), 8);
+        assert_eq!(shop.rejections(), Default::default());
+    });
 }
 
 fn answers_find_their_calls_when_some_handlers_are_slow<H: Hop>() {
