@@ -144,13 +144,16 @@ pub fn between_two_ends(test: impl AsyncFnOnce(tokio::runtime::Handle)) {
     service.shutdown_timeout(Duration::from_secs(1));
 }
 
+thread_local! {
+    static ORDERS: RefCell<Corpus> = RefCell::new(Corpus::new(PayloadClass::Order(3), 1));
+}
+
 /// An order of three lines that the service accepts.
 pub fn good_order(sequence: u64) -> Order {
-    let mut corpus = Corpus::new(PayloadClass::Order(3), 1);
-    match corpus.message(RUN, 0, sequence) {
+    ORDERS.with_borrow_mut(|orders| match orders.message(RUN, 0, sequence) {
         Message::Order(order) => order.clone(),
         Message::Blob(_) => unreachable!("a class of orders"),
-    }
+    })
 }
 
 /// An order that the service refuses, and the reason.
