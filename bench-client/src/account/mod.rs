@@ -1,8 +1,9 @@
 //! From what was recorded and read to the trial that results keep: balances the ledgers, divides by the right
 //! counts, gathers the evidence and has it judged. Pure: it measures nothing.
 
+mod timeline;
+
 use crate::cell::Cell;
-use crate::load::series::Series;
 use crate::load::{Mode, Record, SpanRecord};
 use crate::meters::{Usage, Wire};
 use crate::results::{self, Bytes, CpuPerOp, Latency, Phase, SeriesBin};
@@ -15,6 +16,7 @@ use bench_proto::{Durability, ServiceLedger};
 use bench_transport::Counters;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use timeline::{drain, series};
 
 /// What the callers saw beside their outcomes, over all generator threads.
 #[derive(Clone, Debug, Default)]
@@ -348,60 +350,6 @@ fn phases(
     };
     // Index 0 of both sides is the whole window.
     record.spans.iter().enumerate().skip(1).map(phase).collect()
-}
-
-/// The time series, with the service's completions in bins of the same width.
-fn series(cell: &Cell, record: &Record, account: Option<&Account>) -> Vec<SeriesBin> {
-    let width = record.series.width();
-    // The service counts in the bins that the series began with; these may have widened since.
-    let narrow = Series::for_window(cell.stop.time).width();
-    let together = (width.as_nanos() / narrow.as_nanos().max(1)).max(1) as usize;
-    let completed: Option<Vec<u64>> = account.map(|account| {
-        let bins = account.completed_bins.chunks(together);
-        bins.map(|bins| bins.iter().copied().map(u64::from).sum())
-            .collect()
-    });
-    let mut backlog = 0;
-    record
-        .series
-        .points()
-        .enumerate()
-        .map(|(index, point)| {
-            let completed = completed
-                .as_ref()
-                .map(|bins| bins.get(index).copied().unwrap_or(0));
-            backlog += point.accepted as i64 - completed.unwrap_or(0) as i64;
-            SeriesBin {
-                start_s: point.at.as_secs_f64(),
-                width_s: width.as_secs_f64(),
-                planned: point.planned,
-                sent: point.sent,
-                accepted: point.accepted,
-                completed,
-                errors: point.errors,
-                in_flight: point.in_flight,
-                backlog: completed.map(|_| backlog),
-                p50_ns: point.p50_ns,
-                p99_ns: point.p99_ns,
-                max_ns: point.max_ns,
-            }
-        })
-        .collect()
-}
-
-/// The backlog at the end of a phase, and how long after it the backlog was gone.
-fn drain(series: &[SeriesBin], end_s: f64) -> (Option<i64>, Option<f64>) {
-    let ends = |bin: &&SeriesBin| bin.start_s + bin.width_s;
-    let Some(at_end) = series.iter().rfind(|bin| ends(bin) <= end_s + 1e-9) else {
-        return (None, None);
-    };
-    let backlog = at_end.backlog;
-    let gone = series
-        .iter()
-        .filter(|bin| ends(bin) > end_s + 1e-9)
-        .find(|bin| bin.backlog.is_some_and(|backlog| backlog <= 0));
-    let drained = gone.filter(|_| backlog.is_some_and(|backlog| backlog > 0));
-    (backlog, drained.map(|bin| ends(&bin) - end_s))
 }
 
 /// Flattens nested settings into `prefix.name` → value.

@@ -1,18 +1,14 @@
-//! A generator thread: its own runtime, its own connections, its own recorder. It encodes each order, sends it,
-//! verifies the answer by value, and knows nothing of processes, files or verdicts.
+//! A generator thread: its own runtime, its own connections, its own recorder. It warms up, waits for the word to go,
+//! runs the load and hands over its record. It knows nothing of processes, files or verdicts.
+
+mod orders;
 
 use crate::cell::Cell;
-use crate::load::{
-    self, Arrival, Clock, Ending, HostClock, Load, Mode, Operation, Outcome, Record, Share, Stop,
-};
+use crate::load::{self, Arrival, Clock, HostClock, Load, Mode, Record, Share, Stop};
 use anyhow::Context;
 use bench_host::place::Cpus;
-use bench_proto::format::Answer;
-use bench_proto::{Corpus, Format, Kind, Message, Receipt, Stamp, corpus::order_id};
-use bench_transport::{
-    CallResult, Caller, Counters, Settings, Transport, grpc, queue, rest, stream, tcp,
-};
-use std::cell::RefCell;
+use bench_transport::{Caller, Counters, Settings, Transport, grpc, queue, rest, stream, tcp};
+use orders::{Orders, place};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -188,14 +184,6 @@ fn dispatch(
     })
 }
 
-/// The corpus with what each of its messages must be answered.
-struct Orders {
-    corpus: RefCell<Corpus>,
-    expected: Vec<Option<(i32, i64)>>,
-    wrong: RefCell<(u64, Option<String>)>,
-    failures: RefCell<BTreeMap<String, (u64, String)>>,
-}
-
 async fn generate<C: Caller>(
     caller: C,
     assignment: Assignment,
@@ -211,21 +199,7 @@ async fn generate<C: Caller>(
         share,
         ..
     } = &assignment;
-    let mut corpus = Corpus::new(cell.payload, *seed);
-    let expected = (0..Corpus::SIZE as u64)
-        .map(|entry| match corpus.message(0, 0, entry) {
-            Message::Order(order) => bench_proto::validate::validate(order)
-                .ok()
-                .map(|receipt| (receipt.lines, receipt.total_cents)),
-            Message::Blob(_) => None,
-        })
-        .collect();
-    let orders = Rc::new(Orders {
-        corpus: RefCell::new(corpus),
-        expected,
-        wrong: RefCell::default(),
-        failures: RefCell::default(),
-    });
+    let orders = Rc::new(Orders::new(cell.payload, *seed));
     let issue = |run: u64| {
         let (caller, orders, producer, stamped) =
             (caller.clone(), orders.clone(), share.index, cell.stamped);
@@ -307,120 +281,4 @@ fn warmup_mode(mode: &Mode) -> Mode {
         },
         closed => closed.clone(),
     }
-}
-
-/// One operation: encode, send, verify. All of it inside the clock.
-async fn place<C: Caller>(
-    caller: C,
-    orders: Rc<Orders>,
-    run: u64,
-    producer: u32,
-    stamped: bool,
-    operation: Operation,
-) -> Outcome {
-    let (kind, body_out, call) = {
-        let mut corpus = orders.corpus.borrow_mut();
-        let message = corpus.message(run, producer, operation.sequence);
-        let body = encode(message, caller.format());
-        let key = match message {
-            Message::Order(order) => order.user_id.as_str(),
-            Message::Blob(_) => "",
-        };
-        let stamp = stamped.then_some(Stamp {
-            run,
-            producer,
-            sequence: operation.sequence,
-            planned_ns: operation.planned_ns,
-        });
-        (
-            message.kind(),
-            body.len(),
-            caller.call(message.kind(), key, body, stamp),
-        )
-    };
-    let outcome = call.await;
-    let ending = match &outcome.result {
-        CallResult::Acknowledged(answer) => {
-            match orders.check(kind, answer.as_ref(), run, producer, operation.sequence) {
-                Ok(()) => Ending::Acknowledged,
-                Err(problem) => {
-                    let mut wrong = orders.wrong.borrow_mut();
-                    wrong.0 += 1;
-                    wrong.1.get_or_insert(problem);
-                    Ending::Failed { by_service: true }
-                }
-            }
-        }
-        CallResult::Refused(_) => Ending::Refused,
-        CallResult::Failed(failure) => {
-            orders
-                .failures
-                .borrow_mut()
-                .entry(failure.name.clone())
-                .or_insert_with(|| (0, failure.text.clone()))
-                .0 += 1;
-            Ending::Failed {
-                by_service: failure.by_service,
-            }
-        }
-        CallResult::TimedOut => Ending::TimedOut,
-    };
-    Outcome {
-        sent_ns: outcome.sent_ns,
-        ending,
-        body_out,
-        body_in: outcome.body_in,
-    }
-}
-
-fn encode(message: &Message, format: Format) -> bytes::Bytes {
-    message.encode(format)
-}
-
-impl Orders {
-    /// Whether the answer is the one that this very order must get. A broker's confirm carries none.
-    fn check(
-        &self,
-        kind: Kind,
-        answer: Option<&Answer>,
-        run: u64,
-        producer: u32,
-        sequence: u64,
-    ) -> Result<(), String> {
-        match (kind, answer) {
-            (_, None) => Ok(()),
-            (Kind::Order, Some(Answer::Receipt(receipt))) => {
-                let expected = self.expected[(sequence % Corpus::SIZE as u64) as usize];
-                let id = order_id(run, producer, sequence);
-                if receipt.order_id.as_bytes() == id
-                    && expected == Some((receipt.lines, receipt.total_cents))
-                {
-                    Ok(())
-                } else {
-                    Err(wrong_receipt(receipt, &id, expected))
-                }
-            }
-            (Kind::Blob, Some(Answer::Blob(blob))) => {
-                match self.corpus.borrow_mut().message(run, producer, sequence) {
-                    Message::Blob(sent) if sent == blob => Ok(()),
-                    _ => Err(format!(
-                        "the echo of blob {sequence} differs from what was sent"
-                    )),
-                }
-            }
-            (kind, Some(_)) => Err(format!(
-                "an operation of kind {kind:?} was answered with the other kind's answer"
-            )),
-        }
-    }
-}
-
-fn wrong_receipt(receipt: &Receipt, id: &[u8], expected: Option<(i32, i64)>) -> String {
-    format!(
-        "expected a receipt for order {} with (lines, cents) {expected:?}, got one for {} with ({}, {})",
-        String::from_utf8_lossy(id),
-        receipt.order_id,
-        receipt.lines,
-        receipt.total_cents
-    )
 }
