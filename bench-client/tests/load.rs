@@ -205,6 +205,39 @@ fn an_open_loop_with_a_slow_service_accounts_for_timeouts_as_unknown_and_recover
 }
 
 #[test]
+fn slowness_reaches_the_handler_on_every_transport() {
+    for transport in TRANSPORTS
+        .into_iter()
+        .filter(|transport| !skipped(transport))
+    {
+        let (trial, _) = load(
+            transport,
+            &[
+                "--count",
+                "40",
+                "--in-flight",
+                "4",
+                "--slow",
+                "20ms",
+                "--warmup",
+                "0s",
+            ],
+        );
+        assert_eq!(trial["ledger"]["delivered"], 40, "{transport}");
+        // A sleep never ends early, so these hold on any machine; how much later it ends is not asserted.
+        for latency in ["completion_ns", "handler_ns"] {
+            let p50 = trial[latency]["p50"]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{transport}: {latency}"));
+            assert!(
+                p50 >= 19_900_000,
+                "{transport}: {latency} p50 is {p50} ns under 20 ms of slowness"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_transport_without_its_broker_fails_with_a_sentence() {
     let output = Command::cargo_bin("bench-client")
         .unwrap()
