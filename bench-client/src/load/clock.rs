@@ -25,11 +25,12 @@ pub struct HostClock {
     spin: Duration,
 }
 
-/// The spin's length: timerfd alone wakes within 70–138 µs (p99) of its instant, with this spin within 1–43 µs.
+/// The spin's length. `host/examples/lateness.rs` on a busy 2-core machine, under SCHED_FIFO to see the timer and not the
+/// neighbours: p99 at 1,000/s 83 µs without it and 43 µs with it, at 5,000/s 79 and 0.6 µs. Not yet taken on an idle one.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// Above 5,000/s the spin would be shorter than a wake-up (15–20 µs) and loses: p99 163 against 70 µs at 10,000/s. There
-/// the timerfd works alone.
+/// Above 5,000/s the spin comes near a wake-up's own length (15–20 µs) and lost in the same runs: at 10,000/s, with 25 µs, p99
+/// was 163 against 70 µs without. There the timerfd works alone.
 const SHORTEST_PERIOD_TO_SPIN: Duration = Duration::from_micros(200);
 
 impl HostClock {

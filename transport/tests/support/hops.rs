@@ -1,4 +1,5 @@
 //! The synchronous transports under one trait, so that a test is written once and run on each.
+// Each test program compiles this module for itself and uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
 use super::Shop;
