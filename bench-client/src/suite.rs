@@ -233,7 +233,13 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
 
     progress.planned(plan.trials().count(), plan.expected_time());
     let ending = run_blocks(&plan, options, began, &surroundings, &mut store, progress).await;
-    store.update(claims::conclude)?;
+    store.update(|run| {
+        run.tables = experiments
+            .iter()
+            .flat_map(|experiment| (experiment.analysis)(run))
+            .collect();
+        claims::conclude(run);
+    })?;
     ending?;
     let complete = claims::without_headline(store.run()).is_empty();
     Ok((store, complete))

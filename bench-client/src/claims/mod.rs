@@ -30,6 +30,7 @@ pub use catalogue::{CLAIMS, Claim};
 
 use crate::results::{Part, Run, Verdict, VerdictRow};
 use combine::{Judged, all_of, names, primary_cells};
+use rules::Rule;
 
 /// Ratios and verdicts of a run, written into it.
 pub fn conclude(run: &mut Run) {
@@ -55,40 +56,45 @@ pub fn without_headline(run: &Run) -> Vec<String> {
     ids
 }
 
+/// How a claim is judged, as data. Each file of claims names its own; [`JUDGES`] lists the files.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge {
+    /// The claim's id.
+    pub claim: &'static str,
+    /// Its parts, by the claim's rules in the order of the catalogue.
+    pub parts: fn(&Run, &[Rule]) -> Vec<Judged>,
+    /// From the parts to the whole.
+    pub combine: Combine,
+    /// What is said beside the verdict and never decides it; empty for nothing.
+    pub beside: fn(&Run) -> String,
+}
+
+/// From the verdicts of parts to that of the claim.
+#[derive(Clone, Copy, Debug)]
+pub enum Combine {
+    /// Primary cells of one kind; where they differ, the claim depends on this factor.
+    Cells(&'static str),
+    /// Named parts, the worst decides.
+    AllOf,
+}
+
+/// Nothing stands beside the verdict.
+pub fn nothing_beside(_: &Run) -> String {
+    String::new()
+}
+
+/// Every claim that this version judges, file by file.
+static JUDGES: &[&[Judge]] = &[size::JUDGES, transports::JUDGES, slow::JUDGES];
+
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {
-    match (claim.id, claim.rules) {
-        ("size-3-10x", [band]) => row(
-            claim,
-            run,
-            size::parts(run, *band),
-            primary_cells,
-            "the number of order lines",
-        ),
-        ("grpc-thr-3-10x", [band]) => row(
-            claim,
-            run,
-            transports::throughput_parts(run, *band),
-            primary_cells,
-            "the payload",
-        ),
-        ("grpc-lat-3-10x", [band]) => row(
-            claim,
-            run,
-            transports::latency_parts(run, *band),
-            primary_cells,
-            "percentile and payload",
-        ),
-        ("slow-200ms", [_, effect, equal]) => row(
-            claim,
-            run,
-            slow::wait_parts(run, *effect, *equal),
-            all_of,
-            "",
-        ),
-        ("producer-free", [_, equal, _]) => {
-            row(claim, run, slow::producer_parts(run, *equal), all_of, "")
-        }
-        _ => unmeasured(claim),
+    match JUDGES
+        .iter()
+        .copied()
+        .flatten()
+        .find(|judge| judge.claim == claim.id)
+    {
+        Some(judge) => row(claim, run, judge),
+        None => unmeasured(claim),
     }
 }
 
@@ -117,18 +123,17 @@ fn unmeasured(claim: &Claim) -> VerdictRow {
     }
 }
 
-fn row(
-    claim: &Claim,
-    run: &Run,
-    judged: Vec<Judged>,
-    combine: fn(&[Judged]) -> Verdict,
-    factor: &str,
-) -> VerdictRow {
-    let verdict = combine(&judged);
+fn row(claim: &Claim, run: &Run, judge: &Judge) -> VerdictRow {
+    let judged = (judge.parts)(run, claim.rules);
+    let (verdict, factor) = match judge.combine {
+        Combine::Cells(factor) => (primary_cells(&judged), factor),
+        Combine::AllOf => (all_of(&judged), ""),
+    };
     let mut cells: Vec<String> = judged.iter().flat_map(|j| j.part.cells.clone()).collect();
     cells.sort();
     cells.dedup();
-    let reason = sentence(claim, run, verdict, &judged, &cells, factor);
+    let beside = (judge.beside)(run);
+    let reason = sentence(claim, run, verdict, &judged, &cells, factor, &beside);
     let parts: Vec<Part> = judged.into_iter().map(|j| j.part).collect();
     // Parts of different kinds share no span: an all-of claim shows the part that refuted it, if one did.
     let of_one_kind = claim.rules.len() == 1;
@@ -158,6 +163,7 @@ fn sentence(
     judged: &[Judged],
     cells: &[String],
     factor: &str,
+    beside: &str,
 ) -> String {
     let measured: Vec<&Part> = judged
         .iter()
@@ -193,9 +199,7 @@ fn sentence(
     }
     let findings: Vec<&str> = measured.iter().map(|p| p.reason.as_str()).collect();
     text.push_str(&format!(". {}.", findings.join("; ")));
-    if claim.id == "grpc-thr-3-10x" {
-        text.push_str(&transports::cpu_beside(run));
-    }
+    text.push_str(beside);
     if !missing.is_empty() {
         text.push_str(&format!(" Not measured: {}.", missing.join(", ")));
     }

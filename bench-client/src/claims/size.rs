@@ -5,11 +5,20 @@ use super::combine::Judged;
 use super::measured::Measured;
 use super::part::{not_measured, number};
 use super::rules::Rule;
+use super::{Combine, Judge, nothing_beside};
 use crate::results::{Part, Run};
 use crate::stats::Estimate;
 
 /// The primary cells.
 pub const CLASSES: [&str; 5] = ["O1", "O3", "O10", "O100", "O1000"];
+
+/// What is judged here.
+pub const JUDGES: &[Judge] = &[Judge {
+    claim: "size-3-10x",
+    parts: |run, rules| parts(run, rules[0]),
+    combine: Combine::Cells("the number of order lines"),
+    beside: nothing_beside,
+}];
 
 /// One part per class.
 pub fn parts(run: &Run, rule: Rule) -> Vec<Judged> {

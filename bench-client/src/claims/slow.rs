@@ -5,6 +5,7 @@ use super::combine::Judged;
 use super::part::{self, Question, not_measured};
 use super::rules::{self, Rule};
 use super::samples::{CellTrials, Metric, Sample, cells, is_base, percentile};
+use super::{Combine, Judge, nothing_beside};
 use crate::results::{Part, Percentile, Phase, Run, Trial, Verdict};
 
 /// Transports whose caller waits for the work.
@@ -17,6 +18,24 @@ const UNREACHED: [&str; 4] = [
     "full queue",
     "memory alarm",
     "full client buffer",
+];
+
+/// What is judged here.
+pub const JUDGES: &[Judge] = &[
+    Judge {
+        claim: "slow-200ms",
+        // Rules: all of, effect, equal.
+        parts: |run, rules| wait_parts(run, rules[1], rules[2]),
+        combine: Combine::AllOf,
+        beside: nothing_beside,
+    },
+    Judge {
+        claim: "producer-free",
+        // Rules: all of, equal, never.
+        parts: |run, rules| producer_parts(run, rules[1]),
+        combine: Combine::AllOf,
+        beside: nothing_beside,
+    },
 ];
 
 /// slow-200ms: the sync caller waits (by construction), the async caller does not.

@@ -53,6 +53,21 @@ fn every_claim_has_its_row_in_the_order_of_the_table() {
 }
 
 #[test]
+fn each_judge_has_its_claim_and_no_claim_has_two() {
+    let mut ids: Vec<&str> = JUDGES
+        .iter()
+        .copied()
+        .flatten()
+        .map(|judge| judge.claim)
+        .collect();
+    assert!(ids.iter().all(|id| Claim::find(id).is_some()), "{ids:?}");
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[test]
 fn an_empty_run_measures_nothing_and_says_what_is_missing() {
     for row in judge(&Run::default()) {
         assert_eq!(row.verdict, Verdict::NotMeasured, "{}", row.claim);

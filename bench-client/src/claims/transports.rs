@@ -4,12 +4,29 @@ use super::combine::Judged;
 use super::part::{self, Question, not_measured, number};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, cells, is_base};
+use super::{Combine, Judge, nothing_beside};
 use crate::results::{Arrival, Cell, Run};
 
 /// The orders of both claims.
 pub const PAYLOADS: [&str; 2] = ["O3", "O100"];
 /// Operations in flight of the throughput claim.
 pub const IN_FLIGHT: u32 = 32;
+
+/// What is judged here.
+pub const JUDGES: &[Judge] = &[
+    Judge {
+        claim: "grpc-thr-3-10x",
+        parts: |run, rules| throughput_parts(run, rules[0]),
+        combine: Combine::Cells("the payload"),
+        beside: cpu_beside,
+    },
+    Judge {
+        claim: "grpc-lat-3-10x",
+        parts: |run, rules| latency_parts(run, rules[0]),
+        combine: Combine::Cells("percentile and payload"),
+        beside: nothing_beside,
+    },
+];
 
 /// grpc-thr-3-10x: completed orders per second, grpc ÷ rest, at [`IN_FLIGHT`] in flight.
 pub fn throughput_parts(run: &Run, rule: Rule) -> Vec<Judged> {

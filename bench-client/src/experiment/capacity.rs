@@ -1,6 +1,6 @@
 //! How many orders per second does each transport carry when 32 are always in flight, and what does each cost in CPU?
 
-use super::{Experiment, Group, Suite, a_a, blocks};
+use super::{Experiment, Group, Suite, a_a, blocks, no_tables};
 use crate::cell::Cell;
 use crate::load::Stop;
 use bench_proto::PayloadClass;
@@ -13,6 +13,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claims: &["grpc-thr-3-10x"],
     groups,
     blocks,
+    analysis: no_tables,
 };
 
 fn groups(suite: Suite) -> Vec<Group> {

@@ -1,7 +1,7 @@
 //! How long does one order take at a moderate rate that every transport holds: until the caller may go on, and until
 //! the work is done?
 
-use super::{Experiment, Group, Suite, a_a, blocks};
+use super::{Experiment, Group, Suite, a_a, blocks, no_tables};
 use crate::cell::Cell;
 use crate::load::{Arrival, Mode, Stop};
 use bench_proto::{Durability, PayloadClass};
@@ -14,6 +14,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claims: &["grpc-lat-3-10x"],
     groups,
     blocks,
+    analysis: no_tables,
 };
 
 /// A rate that each transport holds on two cores without coming near its capacity.

@@ -7,6 +7,7 @@ pub mod size;
 mod slow;
 
 use crate::cell::Cell;
+use crate::results::{self, Table};
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -53,6 +54,14 @@ pub struct Experiment {
     pub groups: fn(Suite) -> Vec<Group>,
     /// In how many blocks they run.
     pub blocks: fn(Suite) -> u32,
+    /// What its trials say, beside the ratios that every run has: a pure function of results. [`no_tables`] where the
+    /// report's own tables say it all.
+    pub analysis: fn(&results::Run) -> Vec<Table>,
+}
+
+/// The analysis of an experiment without tables of its own.
+pub fn no_tables(_: &results::Run) -> Vec<Table> {
+    Vec::new()
 }
 
 /// All of them, in the order they are listed.

@@ -1,6 +1,6 @@
 //! How many bytes is each payload as JSON and as protobuf? By count over the whole corpus: nothing is timed.
 
-use super::{Experiment, Group, Suite};
+use super::{Experiment, Group, Suite, no_tables};
 use crate::results::SizeRow;
 use bench_proto::{Corpus, Format, PayloadClass};
 
@@ -10,6 +10,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claims: &["size-3-10x"],
     groups: |_: Suite| Vec::<Group>::new(),
     blocks: |_| 0,
+    analysis: no_tables,
 };
 
 /// The classes that are counted: orders of 1 … 1,000 lines decide; the others show where the ratio goes.

@@ -1,6 +1,6 @@
 //! The service turns slow and recovers: who waits, and for how long, on each transport?
 
-use super::{Experiment, Group, Suite};
+use super::{Experiment, Group, Suite, no_tables};
 use crate::cell::Cell;
 use crate::load::{Arrival, Mode, SpanPlan, Stop};
 use bench_proto::Durability;
@@ -16,6 +16,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Suite::Quick => 3,
         Suite::Full => 10,
     },
+    analysis: no_tables,
 };
 
 /// 8 workers do 8,000/s at 1 ms and 40/s at 200 ms, so the slow phase is overload by arithmetic: 160/s pile up.

@@ -1,6 +1,6 @@
 //! A calibration on the terminal: every bound first, then the figures behind it.
 
-use super::document::{Cell, Document, Table, Tone};
+use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, maybe, ns, percentile};
 use crate::calibrate::Calibration;
 use crate::calibrate::result::{Outcome, PairedMetric};
@@ -76,7 +76,7 @@ fn checks(document: &mut Document, calibration: &Calibration) {
         ]
     });
     document.table(Table {
-        header: vec!["section", "what", "", "figure", "bound"],
+        header: names(["section", "what", "", "figure", "bound"]),
         numbers_from: 3,
         rows: rows.collect(),
     });
@@ -156,7 +156,7 @@ fn pacing(document: &mut Document, calibration: &Calibration) {
         ]
     });
     document.table(Table {
-        header: vec![
+        header: names([
             "callee",
             "rate/s",
             "samples",
@@ -164,7 +164,7 @@ fn pacing(document: &mut Document, calibration: &Calibration) {
             "p99, median run",
             "p99.9",
             "max",
-        ],
+        ]),
         numbers_from: 1,
         rows: rows.collect(),
     });
@@ -179,13 +179,13 @@ fn pacing(document: &mut Document, calibration: &Calibration) {
         ]
     });
     document.table(Table {
-        header: vec![
+        header: names([
             "rate/s",
             "p99 with",
             "p99 without",
             "core with",
             "core without",
-        ],
+        ]),
         numbers_from: 0,
         rows: rows.collect(),
     });
@@ -201,7 +201,7 @@ fn cpu(document: &mut Document, calibration: &Calibration) {
         ]
     });
     document.table(Table {
-        header: vec!["callee", "µs/op", "op/s"],
+        header: names(["callee", "µs/op", "op/s"]),
         numbers_from: 1,
         rows: rows.collect(),
     });
@@ -230,9 +230,9 @@ fn planted(document: &mut Document, calibration: &Calibration) {
         })
     });
     document.table(Table {
-        header: vec![
+        header: names([
             "planted", "rate/s", "at", "accept", "floor", "truth", "error", "allowed",
-        ],
+        ]),
         numbers_from: 0,
         rows: rows.collect(),
     });
@@ -279,7 +279,7 @@ fn pairs(document: &mut Document, calibration: &Calibration) {
         }
     }
     document.table(Table {
-        header: vec![
+        header: names([
             "arms",
             "metric",
             "blocks",
@@ -288,7 +288,7 @@ fn pairs(document: &mut Document, calibration: &Calibration) {
             "high",
             "level",
             "detectable",
-        ],
+        ]),
         numbers_from: 2,
         rows,
     });
@@ -308,7 +308,7 @@ fn stopped(document: &mut Document, calibration: &Calibration) {
         ]
     });
     document.table(Table {
-        header: vec![
+        header: names([
             "in flight ≤",
             "operations",
             "p50 planned",
@@ -316,7 +316,7 @@ fn stopped(document: &mut Document, calibration: &Calibration) {
             "p99 planned",
             "p99 service",
             "p99 lateness",
-        ],
+        ]),
         numbers_from: 0,
         rows: rows.collect(),
     });

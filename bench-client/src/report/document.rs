@@ -39,9 +39,14 @@ impl<T: Into<String>> From<T> for Cell {
 /// A table; columns from `numbers_from` on hold figures and are set flush right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
-    pub(super) header: Vec<&'static str>,
+    pub(super) header: Vec<String>,
     pub(super) numbers_from: usize,
     pub(super) rows: Vec<Vec<Cell>>,
+}
+
+/// Column heads from literals.
+pub(super) fn names<const N: usize>(names: [&str; N]) -> Vec<String> {
+    names.map(String::from).to_vec()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,7 +246,7 @@ mod tests {
             tone: Tone::Bad,
         }];
         document.table(Table {
-            header: vec!["verdict"],
+            header: names(["verdict"]),
             numbers_from: 1,
             rows: vec![row],
         });
@@ -258,7 +263,7 @@ mod tests {
     #[test]
     fn a_bar_in_a_cell_does_not_end_it_in_markdown() {
         let table = Table {
-            header: vec!["a"],
+            header: names(["a"]),
             numbers_from: 1,
             rows: vec![vec!["x|y".into()]],
         };

@@ -1,6 +1,7 @@
 //! What a run says, from results alone: verdicts first, then the tables behind them, for the terminal and as Markdown.
 //! It never measures, and it decides nothing: verdicts and ratios come from the run.
 
+mod analyses;
 mod calibration;
 mod document;
 mod format;
@@ -57,6 +58,7 @@ fn whole(run: &Run, every: bool) -> Document {
     tables::capacity(&mut document, run);
     tables::latency(&mut document, run);
     tables::phases(&mut document, run);
+    analyses::tables(&mut document, run);
     ratios::table(&mut document, run);
     sections::validity(&mut document, run);
     document

@@ -1,6 +1,6 @@
 //! The table of paired ratios and A/A pairs, with the blocks that were left out.
 
-use super::document::{Cell, Document, Table, Tone};
+use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, interval, maybe};
 use crate::claims::part::number;
 use crate::results::{Ratio, Run};
@@ -37,7 +37,7 @@ pub(super) fn table(document: &mut Document, run: &Run) {
         ]
     };
     document.table(Table {
-        header: vec![
+        header: names([
             "ratio",
             "metric",
             "point",
@@ -45,7 +45,7 @@ pub(super) fn table(document: &mut Document, run: &Run) {
             "finds",
             "blocks",
             "A/A (99 %)",
-        ],
+        ]),
         numbers_from: 2,
         rows: run.ratios.iter().map(row).collect(),
     });

@@ -1,6 +1,6 @@
 //! The parts of a report that are mostly words: head, verdicts, what was skipped, how to read it, validity, one trial.
 
-use super::document::{Cell, Document, Table, Tone};
+use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, interval, maybe, percentile};
 use crate::claims::{self, Claim, ratios::failed_aa};
 use crate::results::{Percentile, Run, State, Trial, Verdict, VerdictRow};
@@ -61,7 +61,7 @@ pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
     if judged.is_empty() {
         document.text("No claim was measured by this run.");
     } else {
-        let header = vec!["claim", "what it says", "verdict", "95 % interval"];
+        let header = names(["claim", "what it says", "verdict", "95 % interval"]);
         document.table(Table {
             header,
             numbers_from: 3,
@@ -87,7 +87,7 @@ pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
             ]
         });
         document.table(Table {
-            header: vec!["claim", "what it says", "why not"],
+            header: names(["claim", "what it says", "why not"]),
             numbers_from: 3,
             rows: rows.collect(),
         });
@@ -246,7 +246,7 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
         cells
     };
     document.table(Table {
-        header: vec!["latency", "p50", "p90", "p99", "p99.9", "max"],
+        header: names(["latency", "p50", "p90", "p99", "p99.9", "max"]),
         numbers_from: 1,
         rows: vec![
             row("accept", Some(&trial.accept_ns)),
@@ -306,7 +306,7 @@ pub(super) fn claims(document: &mut Document, claims: &[Claim]) {
         ]
     };
     document.table(Table {
-        header: vec!["claim", "what it says", "rule", "experiment", "judged on"],
+        header: names(["claim", "what it says", "rule", "experiment", "judged on"]),
         numbers_from: 5,
         rows: claims.iter().map(row).collect(),
     });

@@ -1,7 +1,7 @@
 //! The tables of figures: sizes, capacity, latency, phases. Percentiles are merged from histograms over the
 //! blocks that count; throughput and CPU are geometric means over them.
 
-use super::document::{Cell, Document, Table, Tone};
+use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, maybe, percentile};
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
 use crate::claims::size::mean_bytes;
@@ -41,7 +41,7 @@ pub(super) fn sizes(document: &mut Document, run: &Run) {
     if !rows.is_empty() {
         document.heading("Size: mean body, bytes, by count");
         document.table(Table {
-            header: vec!["payload", "JSON", "protobuf", "JSON ÷ protobuf"],
+            header: names(["payload", "JSON", "protobuf", "JSON ÷ protobuf"]),
             numbers_from: 1,
             rows,
         });
@@ -201,7 +201,7 @@ pub(super) fn phases(document: &mut Document, run: &Run) {
             "Phases of `{experiment}`: operations by the phase in which they were planned"
         ));
         document.table(Table {
-            header: vec![
+            header: names([
                 "transport",
                 "phase",
                 "planned",
@@ -211,7 +211,7 @@ pub(super) fn phases(document: &mut Document, run: &Run) {
                 "completion\np50",
                 "\np99",
                 "backlog\nat end",
-            ],
+            ]),
             numbers_from: 2,
             rows,
         });
@@ -287,7 +287,7 @@ fn per_class(
             sort(&mut of_class);
             document.heading(format!("{title}, `{experiment}`, durability `{class}`"));
             document.table(Table {
-                header: header.to_vec(),
+                header: header.iter().map(ToString::to_string).collect(),
                 numbers_from: 2,
                 rows: of_class.iter().map(&row).collect(),
             });

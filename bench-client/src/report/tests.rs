@@ -214,3 +214,36 @@ fn a_bound_in_a_percentile_reaches_the_merged_one() {
         .unwrap();
     assert!(row.contains("≥ 5.00 s"), "{row}");
 }
+
+#[test]
+fn an_analysis_is_printed_as_it_is_and_says_why_a_value_is_missing() {
+    let mut run = concluded();
+    let mut table = crate::results::Table::new(
+        "planted",
+        "cost of a planted term",
+        &[("term", ""), ("cost", "µs"), ("count", "")],
+    )
+    .with_note("A planted note.");
+    table.push(vec![
+        "format".into(),
+        crate::results::Value::interval(2.5, Some((2.0, 3.0))),
+        crate::results::Value::number(12.0),
+    ]);
+    table.push(vec![
+        "HTTP/2".into(),
+        crate::results::Value::missing("planted: not run"),
+        crate::results::Value::number(0.123),
+    ]);
+    run.tables.push(table);
+    let text = markdown(&run);
+    for line in [
+        "## `planted`: cost of a planted term",
+        "| term | cost µs | count |",
+        "| format | 2.50 [2.00, 3.00] | 12 |",
+        "| HTTP/2 | – | 0.12 |",
+        "A planted note.",
+        "–: planted: not run.",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}

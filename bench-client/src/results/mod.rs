@@ -3,10 +3,12 @@
 
 mod run;
 pub(crate) mod store;
+mod table;
 mod trial;
 
 pub use run::{Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow};
 pub use store::{ResultsError, Store};
+pub use table::{Column, Table, Value};
 pub use trial::{
     Arrival, Bytes, Cell, CpuPerOp, Latency, Ledger, Percentile, Phase, SeriesBin, State, Trial,
     Validity, WireLeg,

@@ -1,5 +1,6 @@
-//! The run: manifest, trials and what was derived from them (sizes, ratios, verdicts).
+//! The run: manifest, trials and what was derived from them (sizes, ratios, tables, verdicts).
 
+use super::table::Table;
 use super::trial::Trial;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct Run {
     /// Paired ratios with their intervals.
     #[serde(default)]
     pub ratios: Vec<Ratio>,
+    /// What each experiment's analysis made of its trials.
+    #[serde(default)]
+    pub tables: Vec<Table>,
     /// One row per claim.
     #[serde(default)]
     pub verdicts: Vec<VerdictRow>,

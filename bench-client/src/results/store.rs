@@ -123,7 +123,7 @@ impl Store {
         self.write()
     }
 
-    /// Changes anything but the trials (manifest, sizes, ratios, verdicts, skipped) and writes the run.
+    /// Changes anything but the trials (manifest, sizes, ratios, tables, verdicts, skipped) and writes the run.
     pub fn update(&mut self, change: impl FnOnce(&mut Run)) -> Result<(), ResultsError> {
         change(&mut self.run);
         debug_assert_eq!(
@@ -153,6 +153,7 @@ impl Store {
             trials: _,
             sizes,
             ratios,
+            tables,
             verdicts,
             skipped,
         } = &self.run;
@@ -167,9 +168,10 @@ impl Store {
         }
         write!(
             w,
-            "\n],\n\"sizes\": {},\n\"ratios\": {},\n\"verdicts\": {},\n\"skipped\": {}\n}}\n",
+            "\n],\n\"sizes\": {},\n\"ratios\": {},\n\"tables\": {},\n\"verdicts\": {},\n\"skipped\": {}\n}}\n",
             json(sizes),
             json(ratios),
+            json(tables),
             json(verdicts),
             json(skipped)
         )

@@ -12,6 +12,16 @@ fn folder() -> tempfile::TempDir {
 fn concluded() -> Run {
     let mut run = planted();
     claims::conclude(&mut run);
+    let mut table = Table::new(
+        "planted",
+        "a planted table",
+        &[("what", ""), ("cost", "µs")],
+    );
+    table.push(vec![
+        "x".into(),
+        Value::interval(2.0, Some((1.0, f64::INFINITY))),
+    ]);
+    run.tables.push(table);
     run.skipped.push(Skipped {
         transport: "stream".into(),
         reason: "no broker".into(),
