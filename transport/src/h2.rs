@@ -3,13 +3,18 @@
 //! each carrying many calls at once. It knows no request.
 
 use crate::Failure;
-use crate::net::{Dialer, Gathering, Lane, Link, closed};
+use crate::net::{Dialer, Lane, Link, closed};
+use crate::tls::Stream;
 use http_body::Body;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 
 /// Streams that one connection may have open. Above any in-flight window of the suites, so that the limit is never
 /// the bottleneck; hyper's server would stop at 200, tonic's at none.
@@ -107,4 +112,63 @@ where
         };
         lane.open(dial).await
     }
+}
+
+/// A connection for HTTP/2. `h2` writes every DATA frame of 256 bytes and more with a system call of its own, unless
+/// the connection says that it cannot gather; then it gathers the frames of small bodies itself. This one says so,
+/// and gathers the larger ones, so that what is ready leaves in one call either way.
+#[derive(Debug)]
+pub(crate) struct Gathering(BufWriter<Stream>);
+
+/// Bytes that gather before they are written without waiting for a flush.
+const GATHERED: usize = 64 << 10;
+
+impl Gathering {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self(BufWriter::with_capacity(GATHERED, stream))
+    }
+}
+
+impl AsyncRead for Gathering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(self.0.get_mut()).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Gathering {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// A caller's connection is refused with this: an empty SETTINGS frame, as every server begins, and a GOAWAY with the
+/// sentence as its debug data.
+pub(crate) fn goaway(text: &str) -> Vec<u8> {
+    /// RFC 9113, section 7: the transport's properties do not meet the requirements.
+    const INADEQUATE_SECURITY: u32 = 0xc;
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let mut frames = SETTINGS.to_vec();
+    let length = (8 + text.len()) as u32;
+    frames.extend_from_slice(&length.to_be_bytes()[1..]);
+    // Type GOAWAY, no flags, stream 0; last stream 0.
+    frames.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    frames.extend_from_slice(&INADEQUATE_SECURITY.to_be_bytes());
+    frames.extend_from_slice(text.as_bytes());
+    frames
 }

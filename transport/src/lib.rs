@@ -9,6 +9,9 @@ pub mod queue;
 pub mod rest;
 pub mod stream;
 pub mod tcp;
+mod tls;
+
+pub use tls::{Identity, Tls};
 
 use bench_proto::format::Answer;
 use bench_proto::{Durability, Format, Kind, Message, Stamp};
@@ -124,6 +127,8 @@ pub struct Settings {
     pub linger: Duration,
     /// Largest body that a listener takes, bytes.
     pub max_body: usize,
+    /// TLS 1.3 on every connection; none: plaintext.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -141,6 +146,7 @@ impl Default for Settings {
             partitions: 4,
             linger: Duration::ZERO,
             max_body: 4 << 20,
+            tls: None,
         }
     }
 }

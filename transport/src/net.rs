@@ -1,18 +1,18 @@
 //! What the transports over TCP share: dialling and binding, lanes that open again after a cut, what is counted,
 //! and the desk where listeners hand requests to the service. It knows no protocol.
 
-use crate::{CallResult, Counters, Failure, Origin, Reply, Service, Started, finish, start};
+use crate::tls::{self, Calling, Negotiated, Stream};
+use crate::{
+    CallResult, Counters, Failure, Origin, Reply, Service, Settings, Started, finish, start,
+};
 use anyhow::Context as _;
 use bench_proto::Message;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -44,49 +44,6 @@ async fn dial(target: &str) -> io::Result<TcpStream> {
     }
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-/// A connection for HTTP/2. `h2` writes every DATA frame of 256 bytes and more with a system call of its own, unless
-/// the connection says that it cannot gather; then it gathers the frames of small bodies itself. This one says so,
-/// and gathers the larger ones, so that what is ready leaves in one call either way.
-#[derive(Debug)]
-pub(crate) struct Gathering(BufWriter<TcpStream>);
-
-/// Bytes that gather before they are written without waiting for a flush.
-const GATHERED: usize = 64 << 10;
-
-impl Gathering {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self(BufWriter::with_capacity(GATHERED, stream))
-    }
-}
-
-impl AsyncRead for Gathering {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(self.0.get_mut()).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Gathering {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
 }
 
 /// The failure of a call, or of `connect`, for want of a connection.
@@ -196,39 +153,78 @@ impl Meter {
 pub(crate) struct Dialer {
     transport: &'static str,
     target: String,
+    tls: Option<Calling>,
+    negotiated: Mutex<Option<Negotiated>>,
     nodelay: AtomicBool,
     meter: Meter,
     refused: Mutex<Option<(Instant, Failure)>>,
 }
 
 impl Dialer {
-    pub(crate) fn new(transport: &'static str, target: &str) -> Self {
-        Self {
+    /// For a transport that speaks this protocol (in the words of ALPN), if it has a name.
+    pub(crate) fn new(
+        transport: &'static str,
+        settings: &Settings,
+        protocol: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let target = &settings.target;
+        Ok(Self {
             transport,
-            target: target.to_string(),
+            target: target.clone(),
+            tls: Calling::new(settings, tls::host_of(target), protocol)?,
+            negotiated: Mutex::new(None),
             nodelay: AtomicBool::new(false),
             meter: Meter::default(),
             refused: Mutex::new(None),
-        }
+        })
     }
 
-    pub(crate) async fn dial(&self) -> Result<TcpStream, Failure> {
+    pub(crate) async fn dial(&self) -> Result<Stream, Failure> {
         if let Some(failure) = self.refused_just_now() {
             return Err(failure);
         }
-        match dial(&self.target).await {
+        match self.connect().await {
             Ok(stream) => {
-                let nodelay = stream.nodelay().unwrap_or(false);
-                self.nodelay.store(nodelay, Relaxed);
                 self.meter.opened();
                 Ok(stream)
             }
-            Err(error) => {
-                let failure = self.refused(&error);
+            Err(failure) => {
                 *self.last_refusal() = Some((Instant::now(), failure.clone()));
                 Err(failure)
             }
         }
+    }
+
+    async fn connect(&self) -> Result<Stream, Failure> {
+        let stream = dial(&self.target).await;
+        let stream = stream.map_err(|error| self.refused(&error))?;
+        let nodelay = stream.nodelay().unwrap_or(false);
+        self.nodelay.store(nodelay, Relaxed);
+        let Some(calling) = &self.tls else {
+            return Ok(Stream::Plain(stream));
+        };
+        let shaken = tls::handshake(calling, stream).await;
+        let (stream, negotiated) = shaken.map_err(|error| Failure {
+            by_service: false,
+            name: "tls".into(),
+            text: format!(
+                "no {} connection over TLS to {}: {}",
+                self.transport,
+                self.target,
+                tls::explain(&error)
+            ),
+        })?;
+        let mut last = self
+            .negotiated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(negotiated);
+        Ok(Stream::Tls(stream))
+    }
+
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     fn refused_just_now(&self) -> Option<Failure> {
@@ -256,12 +252,18 @@ impl Dialer {
         connections: usize,
         deadline: Duration,
     ) -> BTreeMap<String, String> {
-        named([
+        let mut settings = named([
             ("tcp.nodelay", self.nodelay.load(Relaxed).to_string()),
             ("connections", connections.to_string()),
             ("deadline", format!("{deadline:?}")),
             ("compression", "off".into()),
-        ])
+        ]);
+        let negotiated = self
+            .negotiated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        settings.extend(tls::in_force(negotiated.as_ref()));
+        settings
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::codec::PassThrough;
 use super::{OUTCOME, STAMP};
-use crate::net::{self, Dialer, Gathering};
-use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings, h2};
+use crate::h2::{self, Gathering};
+use crate::net::{self, Dialer};
+use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
 use bench_host::clock::now_ns;
 use bench_proto::order::order_service_client::OrderServiceClient;
 use bench_proto::{Format, Kind, Order, OrderQuery, Receipt, Stamp, Summary};
@@ -41,12 +42,18 @@ struct Inner {
 /// Opens the channels.
 pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
     let target = &settings.target;
+    let dialer = Arc::new(Dialer::new("grpc", settings, Some("h2"))?);
+    let wrong = |error: &dyn std::fmt::Display| {
+        anyhow::anyhow!("expected host:port for grpc, got {target:?}: {error}")
+    };
+    let origin = format!("{}://{target}", dialer.scheme()).parse();
+    // The dialer encrypts, so tonic is told of a plaintext endpoint whose calls name their true scheme.
     let endpoint = Endpoint::from_shared(format!("http://{target}"))
-        .map_err(|error| anyhow::anyhow!("expected host:port for grpc, got {target:?}: {error}"))?
+        .map_err(|error| wrong(&error))?
+        .origin(origin.map_err(|error: http::uri::InvalidUri| wrong(&error))?)
         .initial_stream_window_size(h2::STREAM_WINDOW)
         .initial_connection_window_size(h2::CONNECTION_WINDOW)
         .http2_adaptive_window(false);
-    let dialer = Arc::new(Dialer::new("grpc", target));
     let mut channels = Vec::new();
     for _ in 0..settings.connections.max(1) {
         let dialing = dialer.clone();

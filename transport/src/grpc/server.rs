@@ -2,6 +2,7 @@
 
 use super::{OUTCOME, STAMP};
 use crate::net::{self, Desk};
+use crate::tls::{Door, SPEAKS_TLS};
 use crate::{Listener, Origin, Reply, Service, Settings, h2};
 use bench_proto::format::Answer;
 use bench_proto::order::order_service_server::{OrderService, OrderServiceServer};
@@ -18,6 +19,8 @@ use tower::util::MapResponseLayer;
 
 /// Orders of one stream that are worked on side by side; their receipts keep the stream's order.
 const SIDE_BY_SIDE: usize = 64;
+/// Connections whose TLS handshakes go on side by side.
+const HANDSHAKES: usize = 1_024;
 /// Lines of the orders that `Watch` makes up.
 const WATCHED_LINES: u32 = 3;
 
@@ -26,12 +29,14 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let (listener, address) = net::bind("grpc", &settings.target).await?;
     let (stop, stopping) = watch::channel(false);
     let max_body = settings.max_body;
+    let door = Door::new(settings, &["h2"], |_| h2::goaway(SPEAKS_TLS))?;
     let mut in_force = net::named([
         ("tcp.nodelay", "on every accepted connection".into()),
         ("compression", "off".into()),
         ("max_body", max_body.to_string()),
     ]);
     in_force.extend(h2::in_force());
+    in_force.extend(door.in_force());
 
     let desk = Desk::new(service);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -44,7 +49,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let counting = desk.clone();
+    let (counting, turning_away) = (desk.clone(), desk.clone());
     let router = Server::builder()
         .max_concurrent_streams(h2::MAX_CONCURRENT_STREAMS)
         .initial_stream_window_size(h2::STREAM_WINDOW)
@@ -63,8 +68,17 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let task = tokio::spawn(async move {
         let accepted = stream::unfold(listener, |listener| async {
             let stream = net::accept(&listener).await;
-            Some((Ok::<_, std::io::Error>(stream), listener))
-        });
+            Some((stream, listener))
+        })
+        .map(|stream| {
+            let (door, desk) = (door.clone(), turning_away.clone());
+            async move {
+                let rejected = |why| desk.rejected(&format!("grpc {why}"));
+                door.open(stream, rejected).await
+            }
+        })
+        .buffer_unordered(HANDSHAKES)
+        .filter_map(|opened| std::future::ready(opened.map(Ok::<_, std::io::Error>)));
         let mut serving =
             pin!(router.serve_with_incoming_shutdown(accepted, net::stopped(stopping.clone())));
         let worked_off = async {

@@ -3,7 +3,7 @@
 
 mod lines;
 
-use super::{Problem, path};
+use super::{Problem, path, protocol};
 use crate::h2::Connections;
 use crate::net::{self, Dialer, closed};
 use crate::{CallResult, Caller, Counters, Failure, HttpVersion, Outcome, Settings};
@@ -42,7 +42,11 @@ enum Wires {
 
 /// Opens the connections. Runs on a `LocalSet`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
-    let dialer = Rc::new(Dialer::new("rest", &settings.target));
+    let dialer = Rc::new(Dialer::new(
+        "rest",
+        settings,
+        Some(protocol(settings.http)),
+    )?);
     let connections = settings.connections.max(1);
     let opening = async {
         Ok(match settings.http {
@@ -55,7 +59,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
         format: settings.format,
         deadline: settings.deadline,
         connections,
-        requests: Requests::new(settings)?,
+        requests: Requests::new(settings, dialer.scheme())?,
         dialer,
         wires,
     })))
@@ -175,11 +179,11 @@ struct Requests {
 }
 
 impl Requests {
-    fn new(settings: &Settings) -> anyhow::Result<Self> {
+    fn new(settings: &Settings, scheme: &str) -> anyhow::Result<Self> {
         let uri = |kind| match settings.http {
             // HTTP/1.1 sends the path alone and the authority in Host, HTTP/2 sends both from the URI.
             HttpVersion::H1 => Ok(Uri::from_static(path(kind))),
-            HttpVersion::H2 => format!("http://{}{}", settings.target, path(kind)).parse(),
+            HttpVersion::H2 => format!("{scheme}://{}{}", settings.target, path(kind)).parse(),
         };
         let uris = [uri(Kind::Order)?, uri(Kind::Blob)?];
         let mut unstamped = HeaderMap::new();

@@ -10,6 +10,7 @@ mod server;
 pub use client::{RestCaller, connect};
 pub use server::serve;
 
+use crate::HttpVersion;
 use bench_proto::Kind;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,14 @@ const fn path(kind: Kind) -> &'static str {
     match kind {
         Kind::Order => "/v1/orders",
         Kind::Blob => "/v1/echo",
+    }
+}
+
+/// What ALPN calls a version of HTTP.
+const fn protocol(http: HttpVersion) -> &'static str {
+    match http {
+        HttpVersion::H1 => "http/1.1",
+        HttpVersion::H2 => "h2",
     }
 }
 

@@ -1,8 +1,9 @@
 //! The serving end: an axum router over hyper, HTTP/1.1 and HTTP/2 on one port.
 
-use super::{Problem, path};
+use super::{Problem, path, protocol};
 use crate::net::{self, Desk};
-use crate::{Listener, Origin, Reply, Service, Settings, h2};
+use crate::tls::{Door, SPEAKS_TLS};
+use crate::{HttpVersion, Listener, Origin, Reply, Service, Settings, h2};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
@@ -16,7 +17,7 @@ use http_body::Body as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -45,6 +46,8 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let (listener, address) = net::bind("rest", &settings.target).await?;
     let (stop, stopping) = watch::channel(false);
     let max_body = settings.max_body;
+    let protocols = [HttpVersion::H2, HttpVersion::H1].map(protocol);
+    let door = Door::new(settings, &protocols, turned_away)?;
     let mut in_force = net::named([
         ("tcp.nodelay", "on every accepted connection".into()),
         ("compression", "off".into()),
@@ -52,6 +55,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         ("h1.keep_alive", "on".into()),
     ]);
     in_force.extend(h2::in_force());
+    in_force.extend(door.in_force());
     let desk = Desk::new(service);
     let app = router(desk.clone(), max_body);
     let task = tokio::spawn(async move {
@@ -63,7 +67,14 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
                 stream = net::accept(&listener) => stream,
                 () = &mut stop => break,
             };
-            converse(stream, &builder, &open, app.clone(), desk.clone());
+            converse(
+                stream,
+                door.clone(),
+                builder.clone(),
+                open.watcher(),
+                app.clone(),
+                desk.clone(),
+            );
         }
         drop(listener);
         let closed = tokio::spawn(open.shutdown());
@@ -91,20 +102,36 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
+/// What is answered on a TLS port to a connection that begins in plaintext, in the HTTP that it began with.
+fn turned_away(first: &[u8]) -> Vec<u8> {
+    if b"PRI".starts_with(first) {
+        return h2::goaway(SPEAKS_TLS);
+    }
+    let error = SPEAKS_TLS.to_string();
+    let body = serde_json::to_string(&Problem { error }).unwrap_or_default();
+    let length = body.len();
+    format!("HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").into_bytes()
+}
+
 /// Serves one connection as a task of its own.
 fn converse<S: Service>(
     stream: TcpStream,
-    builder: &Builder<TokioExecutor>,
-    open: &GracefulShutdown,
+    door: Door,
+    builder: Builder<TokioExecutor>,
+    open: Watcher,
     app: Router,
     desk: Desk<S>,
 ) {
     let respond = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         app.clone().oneshot(request)
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), respond);
-    let connection = open.watch(connection.into_owned());
     tokio::spawn(async move {
+        let rejected = |why| desk.rejected(&format!("rest {why}"));
+        let Some(stream) = door.open(stream, rejected).await else {
+            return;
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), respond);
+        let connection = open.watch(connection.into_owned());
         let Err(error) = connection.await else { return };
         match error.downcast_ref::<hyper::Error>() {
             // hyper has answered 400 or 431 itself.

@@ -3,6 +3,7 @@
 
 use super::{Status, frame_len, put_request, take_answer};
 use crate::net::{self, Dialer, Lane, Link};
+use crate::tls::Stream;
 use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
@@ -13,9 +14,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 /// Bytes that may gather before calls wait for the socket (a wait that comes before their `sent_ns`).
@@ -49,7 +48,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<TcpCaller> {
             .map(|_| Lane::new())
             .collect(),
         next: Cell::new(0),
-        dialer: Rc::new(Dialer::new("tcp", &settings.target)),
+        dialer: Rc::new(Dialer::new("tcp", settings, None)?),
     });
     for lane in &inner.lanes {
         let opening = inner.wire(lane);
@@ -285,11 +284,17 @@ impl Wire {
 }
 
 /// Carries one connection until it is cut from either side.
-async fn drive(mut stream: TcpStream, wire: Rc<Wire>, dialer: Rc<Dialer>, answer_limit: usize) {
-    let (read, write) = stream.split();
-    let why = tokio::select! {
-        why = read_answers(read, &wire, answer_limit) => why,
-        why = write_requests(write, &wire) => why,
+async fn drive(stream: Stream, wire: Rc<Wire>, dialer: Rc<Dialer>, answer_limit: usize) {
+    let why = match stream {
+        Stream::Plain(mut stream) => {
+            let (read, write) = stream.split();
+            carry(read, write, &wire, answer_limit).await
+        }
+        Stream::Tls(stream) => {
+            // The two halves of an encrypted connection share its state.
+            let (read, write) = tokio::io::split(stream);
+            carry(read, write, &wire, answer_limit).await
+        }
     };
     dialer.meter().lost();
     let pending = wire.pending.take();
@@ -301,11 +306,27 @@ async fn drive(mut stream: TcpStream, wire: Rc<Wire>, dialer: Rc<Dialer>, answer
     wire.close(&why);
 }
 
-async fn write_requests(mut write: WriteHalf<'_>, wire: &Wire) -> String {
+async fn carry<R, W>(read: R, write: W, wire: &Wire, answer_limit: usize) -> String
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    tokio::select! {
+        why = read_answers(read, wire, answer_limit) => why,
+        why = write_requests(write, wire) => why,
+    }
+}
+
+async fn write_requests(mut write: impl AsyncWrite + Unpin, wire: &Wire) -> String {
     let mut taken = BytesMut::new();
     while wire.closed.borrow().is_none() {
         wire.gathered(&mut taken).await;
-        if let Err(error) = write.write_all(&taken).await {
+        let written = async {
+            write.write_all(&taken).await?;
+            // In the clear this does nothing; encrypted records may still wait for room in the socket.
+            write.flush().await
+        };
+        if let Err(error) = written.await {
             return format!("the connection was cut while writing: {error}");
         }
         taken.clear();
@@ -313,7 +334,11 @@ async fn write_requests(mut write: WriteHalf<'_>, wire: &Wire) -> String {
     "the caller closed the connection".into()
 }
 
-async fn read_answers(mut read: ReadHalf<'_>, wire: &Wire, answer_limit: usize) -> String {
+async fn read_answers(
+    mut read: impl AsyncRead + Unpin,
+    wire: &Wire,
+    answer_limit: usize,
+) -> String {
     let mut input = BytesMut::new();
     loop {
         input.reserve(READ_ROOM);

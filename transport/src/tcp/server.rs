@@ -2,6 +2,7 @@
 
 use super::{Broken, Request, Status, put_answer, take_request};
 use crate::net::{self, Desk};
+use crate::tls::{Door, SPEAKS_TLS, Stream};
 use crate::{Listener, Origin, Reply, Service, Settings, Started};
 use bench_proto::{Format, Stamp};
 use bytes::{Buf, Bytes, BytesMut};
@@ -10,7 +11,6 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -28,12 +28,18 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let (listener, address) = net::bind("tcp", &settings.target).await?;
     let (stop, stopping) = watch::channel(false);
     let max_body = settings.max_body;
-    let in_force = net::named([
+    let door = Door::new(settings, &[], |_| {
+        let mut answer = BytesMut::new();
+        put_answer(&mut answer, Status::Rejected, SPEAKS_TLS.as_bytes());
+        answer.to_vec()
+    })?;
+    let mut in_force = net::named([
         ("tcp.nodelay", "on every accepted connection".into()),
         ("tcp.pipeline", PIPELINE.to_string()),
         ("compression", "off".into()),
         ("max_body", max_body.to_string()),
     ]);
+    in_force.extend(door.in_force());
     let task = tokio::spawn(async move {
         let desk = Desk::new(service);
         let connections = TaskTracker::new();
@@ -43,8 +49,12 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
                 stream = net::accept(&listener) => stream,
                 () = &mut stop => break,
             };
-            let (desk, stopping) = (desk.clone(), stopping.clone());
+            let (desk, stopping, door) = (desk.clone(), stopping.clone(), door.clone());
             connections.spawn(async move {
+                let rejected = |why| desk.rejected(&format!("tcp {why}"));
+                let Some(stream) = door.open(stream, rejected).await else {
+                    return;
+                };
                 if let Err(error) = converse(stream, &desk, max_body, stopping).await {
                     tracing::debug!(%error, "a tcp connection was cut");
                 }
@@ -66,7 +76,7 @@ enum Pending {
 
 /// One connection, from its first frame to its last answer.
 async fn converse<S: Service>(
-    mut stream: TcpStream,
+    mut stream: Stream,
     desk: &Desk<S>,
     max_body: usize,
     stopping: watch::Receiver<bool>,
@@ -88,6 +98,7 @@ async fn converse<S: Service>(
         put_ready(&mut output, &mut pending).await;
         if !output.is_empty() {
             stream.write_all_buf(&mut output).await?;
+            stream.flush().await?;
             if full {
                 continue;
             }

@@ -4,6 +4,7 @@
 use super::{Exchanged, Gather, now};
 use crate::Failure;
 use crate::net::{Dialer, closed};
+use crate::tls::Stream;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -17,7 +18,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 /// Connections that `connect` opens at once; the others wait for their first use.
@@ -104,7 +104,7 @@ impl Lines {
 struct Line {
     sender: SendRequest<Full<Bytes>>,
     /// None once it has ended.
-    connection: Option<Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    connection: Option<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>,
     /// Counts the connection as lost when it goes.
     dialer: Rc<Dialer>,
 }
