@@ -62,6 +62,8 @@ pub struct Cell {
     pub threads: u32,
     /// The service is stopped for a while.
     pub stall: Option<Stall>,
+    /// TLS 1.3 on every connection of the hop.
+    pub tls: bool,
     /// Tells arms apart that differ in nothing else (`A1`, `A2`).
     pub arm: Option<String>,
 }
@@ -104,6 +106,7 @@ impl Cell {
             stamped: true,
             threads: 1,
             stall: None,
+            tls: false,
             arm: None,
         }
     }
@@ -160,6 +163,9 @@ impl Cell {
         }
         if !self.stamped {
             add("unstamped".into());
+        }
+        if self.tls {
+            add("tls".into());
         }
         if let Some(stall) = self.stall {
             add(format!("stall{}ms", stall.lasting.as_millis()));
@@ -228,6 +234,9 @@ impl Cell {
         }
         if !self.stamped {
             factor("stamped", "no".into());
+        }
+        if self.tls {
+            factor("tls", "1.3".into());
         }
         if self.threads != 1 {
             factor("threads", self.threads.to_string());
@@ -338,6 +347,10 @@ mod tests {
             },
             Cell {
                 stamped: false,
+                ..rest.clone()
+            },
+            Cell {
+                tls: true,
                 ..rest.clone()
             },
             Cell {

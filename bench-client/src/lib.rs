@@ -18,6 +18,7 @@ pub mod service;
 pub mod stack;
 pub mod stats;
 pub mod suite;
+pub mod tls;
 pub mod trial;
 pub mod units;
 pub mod validity;

@@ -10,10 +10,11 @@ use crate::meters::Meters;
 use crate::results;
 use crate::service::{Control, Launch, ServiceProcess};
 use crate::stack::Brokers;
+use crate::tls;
 use anyhow::{Context, bail};
 use bench_host::place::Placement;
 use bench_proto::control::{Reset, Span};
-use bench_transport::{Settings, Transport, queue, stream};
+use bench_transport::{Settings, Tls, Transport, queue, stream};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct Elsewhere {
     pub scope: String,
     /// Its control port, if we may use it.
     pub control: Option<Control>,
+    /// What its callers believe, where the cell asks for TLS.
+    pub tls: Option<Tls>,
 }
 
 /// Runs a cell against a fresh service of ours.
@@ -81,20 +84,21 @@ pub async fn run(
         scope: scope.clone(),
         seed: surroundings.seed,
         plant: surroundings.plant.clone(),
+        tls: tls_of(cell, surroundings)?,
     };
-    let broker_settings = launch
-        .broker
-        .as_deref()
-        .map(|address| cell.settings(address, &scope));
+    let settings = |target: &str| Settings {
+        tls: launch.tls.clone(),
+        ..cell.settings(target, &scope)
+    };
+    let broker_settings = launch.broker.as_deref().map(settings);
     if let Some(settings) = &broker_settings {
         leftovers().push((cell.transport, settings.clone()));
         prepare(cell.transport, settings).await?;
     }
     let outcome = async {
         let service = ServiceProcess::start(cell, &launch).await?;
-        let settings = cell.settings(&service.target, &scope);
         let subject = Subject {
-            settings,
+            settings: settings(&service.target),
             control: Some(&service.control),
             pid: Some(service.pid()),
             in_force: &service.in_force,
@@ -125,7 +129,10 @@ pub async fn run_elsewhere(
     elsewhere: &Elsewhere,
     surroundings: &Surroundings,
 ) -> anyhow::Result<results::Trial> {
-    let settings = cell.settings(&elsewhere.target, &elsewhere.scope);
+    let settings = Settings {
+        tls: elsewhere.tls.clone(),
+        ..cell.settings(&elsewhere.target, &elsewhere.scope)
+    };
     let subject = Subject {
         settings,
         control: elsewhere.control.as_ref(),
@@ -133,6 +140,17 @@ pub async fn run_elsewhere(
         in_force: &serde_json::Value::Null,
     };
     measure(cell, run, subject, surroundings).await
+}
+
+/// What both ends of a cell encrypt with.
+fn tls_of(cell: &Cell, _surroundings: &Surroundings) -> anyhow::Result<Option<Tls>> {
+    if !cell.tls {
+        return Ok(None);
+    }
+    if cell.transport.needs_broker() {
+        bail!("TLS to brokers is not there yet");
+    }
+    tls::own().map(Some)
 }
 
 async fn prepare(transport: Transport, settings: &Settings) -> anyhow::Result<()> {

@@ -57,6 +57,18 @@ pub struct Serve {
     /// Write the control port's token here, mode 0600 [default: a temporary file; HOPBENCH_TOKEN gives a token instead]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// TLS 1.3 on every listener (with --certificate and --key) and to the brokers (believing --ca)
+    #[arg(long)]
+    pub tls: bool,
+    /// What the listeners show, PEM, the chain behind it included
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "certificate"])]
+    pub key: Option<PathBuf>,
+    /// The CAs that a broker's certificate is checked against, PEM [default: those that this machine believes]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub ca: Option<PathBuf>,
     /// Names the exchange, queues and topics: hopbench.NAME…
     #[arg(long, value_name = "NAME", default_value = "orders", value_parser = scope)]
     pub scope: String,
@@ -146,6 +158,21 @@ impl Serve {
             return refuse(
                 ErrorKind::MissingRequiredArgument,
                 "expected at least one listener, got none; give --tcp, --rest, --grpc, --queue or --stream, for example `bench-server serve --rest 127.0.0.1:8080`".into(),
+            );
+        }
+        if self.tls && listens && self.certificate.is_none() {
+            return refuse(
+                ErrorKind::MissingRequiredArgument,
+                "--tls on a listener needs what it shows; give --certificate FILE and --key FILE"
+                    .into(),
+            );
+        }
+        if let Some(url) = &self.queue
+            && url.starts_with("amqps://") != self.tls
+        {
+            return refuse(
+                ErrorKind::ArgumentConflict,
+                "expected --tls with an amqps:// address, and none with an amqp:// one; got one without the other".into(),
             );
         }
         if matches!(self.durability, Durability::Process | Durability::Power)

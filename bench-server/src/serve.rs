@@ -10,10 +10,10 @@ use crate::token::{self, Token, TokenFile};
 use anyhow::Context;
 use bench_host::place::Cpus;
 use bench_proto::slowness::Slowness;
-use bench_transport::{Listener, Settings, grpc, queue, rest, stream, tcp};
+use bench_transport::{Identity, Listener, Settings, Tls, grpc, queue, rest, stream, tcp};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::task::JoinSet;
 
 /// Starts everything, prints the ready line, and returns once everything was stopped.
@@ -62,7 +62,7 @@ fn control(
     let ControlAt::Address(address) = &serve.control else {
         return Ok((None, None));
     };
-    warn_if_reachable("control", address);
+    warn_if_reachable("control", address, false);
     let (token, file) = match std::env::var(token::ENVIRONMENT) {
         Ok(text) => (Token::given(&text).map_err(anyhow::Error::msg)?, None),
         Err(_) => {
@@ -80,6 +80,7 @@ async fn listeners(
     serve: &Serve,
     service: &OrderService,
 ) -> anyhow::Result<Vec<(&'static str, Listener)>> {
+    let tls = tls(serve)?;
     let settings = |target: &str| Settings {
         target: target.to_owned(),
         scope: serve.scope.clone(),
@@ -88,21 +89,22 @@ async fn listeners(
         prefetch: serve.prefetch,
         partitions: serve.partitions,
         max_body: serve.max_body,
+        tls: tls.clone(),
         ..Settings::default()
     };
     let mut listeners = Vec::new();
     if let Some(address) = &serve.tcp {
-        warn_if_reachable("tcp", address);
+        warn_if_reachable("tcp", address, serve.tls);
         let listener = tcp::serve(&settings(&address.text), service.clone()).await;
         listeners.push(("tcp", listener.context("--tcp could not be served")?));
     }
     if let Some(address) = &serve.rest {
-        warn_if_reachable("rest", address);
+        warn_if_reachable("rest", address, serve.tls);
         let listener = rest::serve(&settings(&address.text), service.clone()).await;
         listeners.push(("rest", listener.context("--rest could not be served")?));
     }
     if let Some(address) = &serve.grpc {
-        warn_if_reachable("grpc", address);
+        warn_if_reachable("grpc", address, serve.tls);
         let listener = grpc::serve(&settings(&address.text), service.clone()).await;
         listeners.push(("grpc", listener.context("--grpc could not be served")?));
     }
@@ -117,11 +119,35 @@ async fn listeners(
     Ok(listeners)
 }
 
-fn warn_if_reachable(name: &str, address: &Address) {
+/// What the command line says about TLS, its files read.
+fn tls(serve: &Serve) -> anyhow::Result<Option<Tls>> {
+    if !serve.tls {
+        return Ok(None);
+    }
+    let read = |flag: &str, path: &Path| {
+        let text = std::fs::read_to_string(path);
+        text.with_context(|| format!("{flag} {} cannot be read", path.display()))
+    };
+    let ca = serve.ca.as_deref().map(|path| read("--ca", path));
+    let identity = match (&serve.certificate, &serve.key) {
+        (Some(certificate), Some(key)) => Some(Identity {
+            certificate: read("--certificate", certificate)?,
+            key: read("--key", key)?,
+        }),
+        _ => None,
+    };
+    Ok(Some(Tls {
+        ca: ca.transpose()?,
+        identity,
+    }))
+}
+
+fn warn_if_reachable(name: &str, address: &Address, encrypted: bool) {
     if !address.is_loopback() {
         eprintln!(
-            "WARNING: --{name} {} can be reached from other machines, unencrypted{}",
+            "WARNING: --{name} {} can be reached from other machines{}{}",
             address.text,
+            if encrypted { "" } else { ", unencrypted" },
             if name == "control" {
                 "; whoever reads the token on the way controls this service"
             } else {

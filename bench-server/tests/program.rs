@@ -175,7 +175,7 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
     std::fs::write(taken.path(), "not a token").unwrap();
     let taken = taken.path().to_str().unwrap();
     let listener = ["--tcp", "127.0.0.1:0"];
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 22] = [
         (&[], "give --tcp, --rest, --grpc, --queue or --stream"),
         (&["--rest", "here"], "expected an address"),
         (&["--rest", "127.0.0.1:70000"], "expected an address"),
@@ -195,6 +195,9 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
         (&["--scope", "a/b"], "letters, digits"),
         (&["--control", "off", "--token-file", "t"], "control off"),
         (&["--token-file", taken], "is no token"),
+        (&["--tls"], "--certificate FILE and --key FILE"),
+        (&["--tls", "--certificate", "c.pem"], "--key <FILE>"),
+        (&["--queue", "amqps://me:secret@host"], "expected --tls"),
     ];
     for (flags, says) in cases {
         let mut command = command(if flags.is_empty() { &[] } else { &listener });

@@ -8,7 +8,7 @@ use crate::results::{self, State};
 use crate::service::{Control, Launch};
 use crate::stack::{Broker, Brokers};
 use crate::trial::{self, Elsewhere, Surroundings};
-use crate::{report, units};
+use crate::{report, tls, units};
 use anyhow::Context;
 use bench_host::place::Placement;
 use bench_proto::slowness::Slowness;
@@ -104,6 +104,12 @@ pub(super) struct LoadArgs {
     /// File with the control port's token
     #[arg(long, requires = "control")]
     token_file: Option<PathBuf>,
+    /// TLS 1.3 on every connection; the service gets a certificate made on the spot, a --target shows its own
+    #[arg(long)]
+    tls: bool,
+    /// The CAs that --target's certificate is checked against, PEM [default: those that this machine believes]
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "target"])]
+    ca: Option<PathBuf>,
     /// Seed of corpus and arrivals
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -198,6 +204,7 @@ impl LoadArgs {
             prefetch: self.prefetch.unwrap_or(plain.prefetch),
             partitions: self.partitions.unwrap_or(plain.partitions),
             threads: self.threads,
+            tls: self.tls,
             ..plain
         })
     }
@@ -239,6 +246,10 @@ impl LoadArgs {
                     target: target.clone(),
                     scope: self.scope.clone(),
                     control,
+                    tls: match self.tls {
+                        true => Some(tls::believing(self.ca.as_deref())?),
+                        false => None,
+                    },
                 };
                 trial::run_elsewhere(&cell, run, &elsewhere, &surroundings).await?
             }

@@ -3,7 +3,7 @@
 use super::Control;
 use crate::cell::Cell;
 use anyhow::{Context, bail};
-use bench_transport::Transport;
+use bench_transport::{Tls, Transport};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct Launch {
     pub seed: u64,
     /// Faults planted into its ledger, for tests of the accounting.
     pub plant: Option<String>,
+    /// What it encrypts with, if it does.
+    pub tls: Option<Tls>,
 }
 
 impl Launch {
@@ -94,6 +96,9 @@ impl ServiceProcess {
         if !launch.cpus.is_empty() {
             let cpus: Vec<String> = launch.cpus.iter().map(ToString::to_string).collect();
             command.args(["--pin", &cpus.join(",")]);
+        }
+        if let Some(tls) = &launch.tls {
+            command.args(tls_arguments(tls, folder.path())?);
         }
         if let Some(plant) = &launch.plant {
             command.args(["--plant", plant]);
@@ -203,6 +208,31 @@ impl ServiceProcess {
     pub async fn kill(mut self) {
         let _ = self.child.kill().await;
     }
+}
+
+/// Writes what the service encrypts with into its folder, and says where.
+fn tls_arguments(tls: &Tls, folder: &Path) -> anyhow::Result<Vec<std::ffi::OsString>> {
+    let mut arguments = vec!["--tls".into()];
+    let mut file = |flag: &str, name: &str, text: &str| -> anyhow::Result<()> {
+        let path = folder.join(name);
+        // The folder is the user's alone (mode 0700), and goes with the service.
+        std::fs::write(&path, text)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        arguments.extend([flag.into(), path.into()]);
+        Ok(())
+    };
+    match &tls.identity {
+        Some(identity) => {
+            file("--certificate", "certificate.pem", &identity.certificate)?;
+            file("--key", "key.pem", &identity.key)?;
+        }
+        None => {
+            if let Some(ca) = &tls.ca {
+                file("--ca", "ca.pem", ca)?;
+            }
+        }
+    }
+    Ok(arguments)
 }
 
 /// The journal lies where `power` is worth something: on a disk. `/tmp` may be memory, so the run's own folder is
