@@ -11,6 +11,7 @@ pub mod generator;
 pub mod load;
 pub mod manifest;
 pub mod meters;
+pub mod micro;
 pub mod plan;
 pub mod report;
 pub mod results;

@@ -6,8 +6,9 @@ use bench_transport::Transport;
 use std::collections::BTreeMap;
 
 /// The libraries whose versions decide what is measured.
-const LIBRARIES: [&str; 13] = [
+const LIBRARIES: [&str; 15] = [
     "axum",
+    "flate2",
     "h2",
     "hdrhistogram",
     "hyper",
@@ -20,6 +21,7 @@ const LIBRARIES: [&str; 13] = [
     "tokio",
     "tonic",
     "tower",
+    "zstd",
 ];
 
 /// The manifest as far as it is known before the run; settings are added as they come into force.

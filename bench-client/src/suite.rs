@@ -33,6 +33,8 @@ pub struct Options {
     pub out: PathBuf,
     /// The user says that nothing else runs.
     pub exclusive: bool,
+    /// A slower codec planted into both ends, for a test of what an analysis finds: `codec=protobuf:10000`.
+    pub plant: Option<String>,
     /// Go on with the run in this folder.
     pub resume: Option<PathBuf>,
 }
@@ -114,6 +116,7 @@ impl Options {
             pin: manifest.settings.get("pin").is_none_or(|pin| pin == "auto"),
             out: dir.to_path_buf(),
             exclusive: manifest.exclusive,
+            plant: manifest.settings.get(PLANTED).cloned(),
             resume: Some(dir.to_path_buf()),
         })
     }
@@ -131,6 +134,9 @@ impl Options {
             ),
             (PLAN.to_string(), plan.fingerprint()),
         ]);
+        if let Some(plant) = &self.plant {
+            settings.insert(PLANTED.into(), plant.clone());
+        }
         if let Some(blocks) = self.blocks {
             settings.insert("blocks".into(), blocks.to_string());
         }
@@ -150,6 +156,7 @@ impl Options {
 pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<(Store, bool)> {
     let began = Instant::now();
     let experiments = options.resolve().map_err(anyhow::Error::msg)?;
+    trial::plant_codec(options.plant.as_deref()).map_err(anyhow::Error::msg)?;
     let program = crate::service::Launch::find_program()?;
     let mut brokers = Brokers::find();
     let mut skipped = Vec::new();
@@ -197,7 +204,7 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         idle: BTreeMap::new(),
         seed: options.seed,
         zero_ns: bench_host::clock::now_ns(),
-        plant: None,
+        plant: options.plant.clone(),
     };
 
     if experiments
@@ -207,6 +214,14 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         progress.note("counting sizes");
         let rows = experiment::size::count(options.seed, |_| ());
         store.update(|run| run.sizes = rows)?;
+    }
+    if let Some(codec) = experiments.iter().find(|e| e.name == "codec")
+        && store.run().codecs.is_empty()
+    {
+        progress.note("measuring codecs");
+        let blocks = options.blocks.unwrap_or((codec.blocks)(options.suite));
+        let rows = measure_codecs(options, blocks, &surroundings.placement).await?;
+        store.update(|run| run.codecs = rows)?;
     }
     let with_broker: Vec<Transport> = plan
         .transports()
@@ -243,6 +258,26 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
     ending?;
     let complete = claims::without_headline(store.run()).is_empty();
     Ok((store, complete))
+}
+
+/// On a thread of its own, on the client's cores: this one has a runtime to run.
+async fn measure_codecs(
+    options: &Options,
+    blocks: u32,
+    placement: &Placement,
+) -> anyhow::Result<Vec<results::CodecRow>> {
+    let (suite, seed, cpus) = (options.suite, options.seed, placement.client.clone());
+    let measuring = std::thread::Builder::new()
+        .name("codecs".into())
+        .spawn(move || {
+            if let Some(cpus) = &cpus {
+                bench_host::place::pin_thread(cpus)?;
+            }
+            Ok(experiment::codec::measure(suite, blocks, seed))
+        })?;
+    tokio::task::spawn_blocking(move || measuring.join())
+        .await?
+        .map_err(|_| anyhow::anyhow!("the thread that measures codecs panicked"))?
 }
 
 /// Opens a run to go on with it, if it is the same plan by the same build on the same brokers.
@@ -291,6 +326,9 @@ fn reopen(dir: &Path, now: &Run) -> anyhow::Result<Store> {
     }
     Ok(store)
 }
+
+/// Under this name the manifest keeps what was planted: such a run tests the instrument, and measures nothing else.
+const PLANTED: &str = "planted";
 
 /// Under this name the manifest keeps what identifies the plan.
 const PLAN: &str = "plan";

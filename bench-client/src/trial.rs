@@ -13,6 +13,7 @@ use crate::stack::Brokers;
 use crate::tls;
 use anyhow::{Context, bail};
 use bench_host::place::Placement;
+use bench_proto::burden::Burden;
 use bench_proto::control::{Reset, Span};
 use bench_transport::{Settings, Tls, Transport, queue, stream};
 use std::collections::BTreeMap;
@@ -45,8 +46,15 @@ pub struct Surroundings {
     pub seed: u64,
     /// The run's zero.
     pub zero_ns: u64,
-    /// Faults planted into the service's ledger (tests of the accounting).
+    /// Faults planted into the service's ledger (tests of the accounting), or a slower codec into both ends.
     pub plant: Option<String>,
+}
+
+/// Plants the slower codec that `plant` names, if it names one, into this process; the service gets the same text.
+pub fn plant_codec(plant: Option<&str>) -> Result<(), String> {
+    let burden = plant.map_or(Ok(None), Burden::within)?;
+    bench_proto::burden::plant(burden);
+    Ok(())
 }
 
 /// An already running service, not ours to start or stop.
@@ -246,7 +254,7 @@ async fn drive(
     }
     let warmup = warmup.context("a trial needs at least one generator")?;
     if let Some(control) = subject.control {
-        drained(control, &warmup, cell.grace).await?;
+        drained(control, &warmup, cell).await?;
     }
     let window = cell.stop.time.unwrap_or(Duration::MAX);
     let broker_pids = surroundings.brokers.pids(cell.transport);
@@ -306,7 +314,7 @@ async fn drive(
     let record = record.context("a trial needs at least one generator")?;
     let account = match subject.control {
         Some(control) => {
-            drained(control, &record, cell.grace).await?;
+            drained(control, &record, cell).await?;
             Some(control.account().await?)
         }
         None => None,
@@ -365,7 +373,7 @@ fn reset_for(cell: &Cell, run: u64, start_ns: u64, window: Duration) -> Reset {
 }
 
 /// Waits until everything that was acknowledged has been delivered and nothing is being worked on, or the grace is over.
-async fn drained(control: &Control, record: &Record, grace: Duration) -> anyhow::Result<()> {
+async fn drained(control: &Control, record: &Record, cell: &Cell) -> anyhow::Result<()> {
     let acknowledged: u64 = record
         .ledgers
         .iter()
@@ -376,18 +384,24 @@ async fn drained(control: &Control, record: &Record, grace: Duration) -> anyhow:
         .iter()
         .map(|ledger| ledger.timed_out + ledger.open)
         .sum();
-    let deadline = tokio::time::Instant::now() + grace;
+    let deadline = tokio::time::Instant::now() + cell.grace;
     let mut last = None;
     loop {
         let progress = control.progress().await?;
-        let settled = progress.delivered >= acknowledged && progress.in_service == 0;
+        // Without a Stamp nothing is delivered by name: then it is what was handled that counts.
+        let delivered = if cell.stamped {
+            progress.delivered
+        } else {
+            progress.completed
+        };
+        let settled = delivered >= acknowledged && progress.in_service == 0;
         // Operations of unknown outcome may still arrive: then it must also stand still between two looks.
-        if settled && (unknown == 0 || last == Some(progress.delivered))
+        if settled && (unknown == 0 || last == Some(delivered))
             || tokio::time::Instant::now() >= deadline
         {
             return Ok(());
         }
-        last = Some(progress.delivered);
+        last = Some(delivered);
         tokio::time::sleep(POLL).await;
     }
 }

@@ -52,9 +52,40 @@ pub fn show_ns(ns: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// Writes bytes as people read them: three significant digits and a decimal unit (1 kB is 1,000 bytes).
+pub fn show_bytes(bytes: f64) -> String {
+    let (value, unit) = match bytes {
+        bytes if bytes < 999.5 => return format!("{bytes:.0} B"),
+        bytes if bytes < 999.5e3 => (bytes / 1e3, "kB"),
+        bytes => (bytes / 1e6, "MB"),
+    };
+    let digits = match value {
+        value if value < 9.995 => 2,
+        value if value < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {unit}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_written_with_three_digits() {
+        let cases = [
+            (0.0, "0 B"),
+            (999.0, "999 B"),
+            (1_000.0, "1.00 kB"),
+            (11_168.0, "11.2 kB"),
+            (500_000.0, "500 kB"),
+            (999_700.0, "1.00 MB"),
+            (4_194_304.0, "4.19 MB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(show_bytes(bytes), text);
+        }
+    }
 
     #[test]
     fn durations_are_read_with_their_unit() {

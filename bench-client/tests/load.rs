@@ -133,6 +133,34 @@ fn planted_faults_are_found_to_the_exact_count_on_every_transport() {
 }
 
 #[test]
+fn a_planted_slower_codec_burdens_each_body_of_its_format_once_at_the_service_whatever_the_transport()
+ {
+    let borne = |transport: &str, format: &str| {
+        let plant = format!("codec={format}:10");
+        let arguments = [
+            "--count",
+            "500",
+            "--in-flight",
+            "4",
+            "--warmup",
+            "0s",
+            "--plant",
+            &plant,
+        ];
+        let (trial, _) = load(transport, &arguments);
+        assert_eq!(trial["ledger"]["acknowledged"], 500, "{transport}");
+        trial["counters"]["planted: codec"].as_u64()
+    };
+    // Each order is decoded and its receipt encoded.
+    assert_eq!(borne("tcp", "protobuf"), Some(1_000));
+    assert_eq!(borne("grpc", "protobuf"), Some(1_000));
+    assert_eq!(borne("rest", "json"), Some(1_000));
+    // The other format bears nothing, and a count of none is not listed.
+    assert_eq!(borne("rest", "protobuf"), None);
+    assert_eq!(borne("grpc", "json"), None);
+}
+
+#[test]
 fn the_wire_bytes_of_tcp_are_exactly_what_arithmetic_says() {
     let (trial, _) = load(
         "tcp",

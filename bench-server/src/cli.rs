@@ -108,7 +108,7 @@ pub struct Serve {
     /// Stop when the process that started this one ends
     #[arg(long)]
     pub with_parent: bool,
-    /// Plant faults into the ledger: drop=1/1000,double=1/1000,swap=1/1000
+    /// Plant faults into the ledger: drop=1/1000,double=1/1000,swap=1/1000; or a slower codec: codec=protobuf:10000
     #[arg(long, value_name = "SPEC", hide = true)]
     pub plant: Option<plant::Spec>,
 }

@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
+use bench_proto::burden;
 use bench_proto::control::{Account, Reset};
 use bench_proto::slowness::Slowness;
 use serde::de::DeserializeOwned;
@@ -106,7 +107,8 @@ async fn progress(State(service): State<OrderService>) -> Response {
 
 async fn account(State(service): State<OrderService>) -> Response {
     let (account, planted) = service.account();
-    let planted = planted.map(|planted| planted.named().collect());
+    let codec = burden::borne().map(|count| ("codec".to_owned(), count));
+    let planted = planted.map(|planted| planted.named().chain(codec).collect());
     json(&Account { planted, ..account })
 }
 

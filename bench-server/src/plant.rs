@@ -3,6 +3,7 @@
 //! nothing differs between transports.
 
 use bench_proto::ServiceLedger;
+use bench_proto::burden::Burden;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -13,6 +14,8 @@ pub struct Spec {
     drop: Option<u64>,
     double: Option<u64>,
     swap: Option<u64>,
+    /// A slower codec: no fault of the ledger, and planted into the whole process.
+    pub codec: Option<Burden>,
 }
 
 /// What was planted so far.
@@ -72,6 +75,10 @@ impl FromStr for Spec {
                     "expected faults such as drop=1/1000,double=1/1000,swap=1/1000; got `{part}`"
                 )
             };
+            if part.trim().starts_with("codec=") {
+                spec.codec = Burden::within(part)?;
+                continue;
+            }
             let (kind, every) = part
                 .split_once("=1/")
                 .and_then(|(kind, every)| Some((kind.trim(), every.trim().parse::<u64>().ok()?)))
@@ -210,6 +217,18 @@ mod tests {
         let (planted, balance) = balance_under("swap=1/100", 100);
         assert_eq!(planted.swapped, 0);
         assert_eq!((balance.delivered, balance.reordered), (Some(100), Some(0)));
+    }
+
+    #[test]
+    fn a_slower_codec_is_planted_beside_the_faults() {
+        let spec: Spec = "drop=1/2,codec=protobuf:300".parse().unwrap();
+        let burden = spec.codec.unwrap();
+        assert_eq!(
+            (burden.format, burden.rounds),
+            (bench_proto::Format::Protobuf, 300)
+        );
+        assert_eq!(spec.drop, Some(2));
+        assert!(Spec::from_str("codec=xml:300").is_err());
     }
 
     #[test]

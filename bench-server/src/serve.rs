@@ -9,6 +9,7 @@ use crate::stop::Stop;
 use crate::token::{self, Token, TokenFile};
 use anyhow::Context;
 use bench_host::place::Cpus;
+use bench_proto::burden;
 use bench_proto::slowness::Slowness;
 use bench_transport::{Identity, Listener, Settings, Tls, grpc, queue, rest, stream, tcp};
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 
 /// Starts everything, prints the ready line, and returns once everything was stopped.
 pub async fn serve(serve: Serve, mut stop: Stop) -> anyhow::Result<()> {
+    burden::plant(serve.plant.and_then(|plant| plant.codec));
     let service = OrderService::start(options(&serve))?;
     let (control, token_file) = control(&serve, &service)?;
     let listeners = listeners(&serve, &service).await?;

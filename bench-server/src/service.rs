@@ -7,6 +7,7 @@ use crate::run::{Ending, Handled, Run};
 use crate::workers::Workers;
 use bench_host::clock::{after, now_ns};
 use bench_host::timer::PreciseTimer;
+use bench_proto::burden;
 use bench_proto::control::{Account, Progress, Reset};
 use bench_proto::format::Answer;
 use bench_proto::slowness::{Planned, Slowness};
@@ -104,6 +105,7 @@ impl OrderService {
     /// Forgets the last run and expects this one; spans have been checked. Keeps the slowness if none is given.
     pub fn reset(&self, reset: &Reset, slowness: Option<Slowness>) {
         let fresh = Run::new(reset, self.inner.options.plant);
+        burden::forget();
         if let Some(slowness) = slowness {
             self.slow(slowness);
         }

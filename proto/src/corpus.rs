@@ -148,8 +148,14 @@ impl Corpus {
 
     /// The corpus of a class; equal seeds give equal corpora.
     pub fn new(class: PayloadClass, seed: u64) -> Self {
+        Self::first(class, seed, Self::SIZE)
+    }
+
+    /// Its first `count` messages alone (at least one, at most [`Corpus::SIZE`]): enough where a whole corpus of large
+    /// messages would fill the memory.
+    pub fn first(class: PayloadClass, seed: u64, count: usize) -> Self {
         Self {
-            messages: make::messages(class, seed),
+            messages: make::messages(class, seed, count.clamp(1, Self::SIZE)),
         }
     }
 
@@ -158,9 +164,9 @@ impl Corpus {
         &self.messages
     }
 
-    /// The message of an operation: entry `sequence mod 1,024`, with the order id of (run, producer, sequence) written into it in place.
+    /// The message of an operation: entry `sequence` modulo the corpus' length, with the order id of (run, producer, sequence) written into it in place.
     pub fn message(&mut self, run: u64, producer: u32, sequence: u64) -> &Message {
-        let entry = (sequence % Self::SIZE as u64) as usize;
+        let entry = (sequence % self.messages.len() as u64) as usize;
         let message = &mut self.messages[entry];
         if let Message::Order(order) = message {
             let id = order_id(run, producer, sequence);

@@ -2,7 +2,7 @@
 //! messages and no transport.
 
 use crate::json::Object;
-use crate::{Blob, Order, Receipt};
+use crate::{Blob, Order, Receipt, burden};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -88,6 +88,7 @@ impl Format {
 
     /// Encodes a message of the contract into a body of exactly its size.
     pub fn encode<M: prost::Message + Serialize>(self, message: &M) -> Bytes {
+        burden::bear(self);
         match self {
             Self::Protobuf => Bytes::from(message.encode_to_vec()),
             Self::Json => SCRATCH.with_borrow_mut(|scratch| {
@@ -109,6 +110,7 @@ impl Format {
         self,
         body: &[u8],
     ) -> Result<M, DecodeError> {
+        burden::bear(self);
         match self {
             Self::Protobuf => M::decode(body).map_err(|e| {
                 malformed::<M>(

@@ -3,6 +3,8 @@
 //! the control messages.
 //! It knows no socket, no clock and no process.
 
+pub mod burden;
+pub mod canonical;
 pub mod control;
 pub mod corpus;
 pub mod durability;

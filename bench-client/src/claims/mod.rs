@@ -2,6 +2,8 @@
 //!
 //! What a run must hold for a claim to be judged (see also each file):
 //! - `size-3-10x`: `sizes[]` with `payload` O1 … O1000, `format` `json` and `protobuf`, no `compression`;
+//! - `json-1-5ms`: `codecs[]` with `operation` `decode`, `format` `json`, the primary classes, an A/A pair, and orders of
+//!   growing size for the crossings;
 //! - `grpc-thr-3-10x`: experiment `capacity`, closed loop, `in_flight` 32, payload O3 and O100, transports `rest`
 //!   (`json`, not `h2`) and `grpc` (`protobuf`), every other field of the cell equal;
 //! - `grpc-lat-3-10x`: experiment `ladder`, open loop, the same, at one `rate_per_s`;
@@ -10,6 +12,7 @@
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
+pub mod codec;
 pub mod combine;
 pub mod measured;
 pub mod part;
@@ -84,7 +87,12 @@ pub fn nothing_beside(_: &Run) -> String {
 }
 
 /// Every claim that this version judges, file by file.
-static JUDGES: &[&[Judge]] = &[size::JUDGES, transports::JUDGES, slow::JUDGES];
+static JUDGES: &[&[Judge]] = &[
+    size::JUDGES,
+    codec::JUDGES,
+    transports::JUDGES,
+    slow::JUDGES,
+];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {
     match JUDGES

@@ -22,7 +22,8 @@ const OPEN: [Metric; 5] = [
 pub fn ratios(run: &Run) -> Vec<Ratio> {
     let mut rows = Vec::new();
     for experiment in experiments(run) {
-        let all = cells(run, experiment);
+        let mut all = cells(run, experiment);
+        all.retain(|c| c.cell.is_timed());
         let plain = |c: &CellTrials<'_>| c.blocks.values().all(|t| t.phases.is_empty());
         for base in all
             .iter()

@@ -119,7 +119,8 @@ pub(super) struct LoadArgs {
     /// Print the trial as JSON, alone, on stdout
     #[arg(long)]
     json: bool,
-    /// Plant faults into the service's ledger: drop=1/1000,double=1/1000,swap=1/1000
+    /// Plant faults into the service's ledger: drop=1/1000,double=1/1000,swap=1/1000; or a slower codec into both ends:
+    /// codec=protobuf:10000
     #[arg(long, hide = true, conflicts_with = "target")]
     plant: Option<String>,
 }
@@ -211,6 +212,7 @@ impl LoadArgs {
 
     pub(super) async fn execute(self) -> anyhow::Result<Exit> {
         let cell = self.cell()?;
+        trial::plant_codec(self.plant.as_deref()).map_err(usage)?;
         let brokers = Brokers::find();
         if let (None, Some(Broker::Missing(reason))) = (&self.target, brokers.of(self.transport)) {
             anyhow::bail!("{} cannot run: {reason}", self.transport);

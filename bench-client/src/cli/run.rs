@@ -36,8 +36,11 @@ pub(super) struct Run {
     #[arg(long)]
     exclusive: bool,
     /// Go on with an interrupted run: only what is missing of the same plan, by the same build
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "dry_run"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "dry_run", "plant"])]
     resume: Option<PathBuf>,
+    /// Plant a slower codec into both ends: codec=protobuf:10000
+    #[arg(long, hide = true, value_name = "SPEC", value_parser = burden)]
+    plant: Option<String>,
     /// Print the plan and its expected time, and stop
     #[arg(long)]
     dry_run: bool,
@@ -47,6 +50,16 @@ pub(super) struct Run {
     /// No progress
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// A plant that names a slower codec and nothing else: faults of the ledger would spoil every trial.
+fn burden(text: &str) -> Result<String, String> {
+    match bench_proto::burden::Burden::within(text)? {
+        Some(_) if !text.contains(',') => Ok(text.to_string()),
+        _ => Err(format!(
+            "expected codec=protobuf:10000 or the like, got '{text}'"
+        )),
+    }
 }
 
 /// Placement of processes.
@@ -75,6 +88,7 @@ impl Run {
                 )
             }),
             exclusive: self.exclusive,
+            plant: self.plant.clone(),
             resume: None,
         }
     }

@@ -1,7 +1,9 @@
 //! Experiments: one file each, with its question, its cells as data, and the claims it decides. None contains a load
-//! loop, none measures, and none branches on a transport.
+//! loop, none times anything itself, and none branches on a transport. Two have work of their own beside trials: `size`
+//! counts bodies, and `codec` hands codecs to [`crate::micro`].
 
 mod capacity;
+pub mod codec;
 mod ladder;
 pub mod size;
 mod slow;
@@ -65,16 +67,17 @@ pub fn no_tables(_: &results::Run) -> Vec<Table> {
 }
 
 /// All of them, in the order they are listed.
-pub const ALL: [Experiment; 4] = [
+pub const ALL: [Experiment; 5] = [
     capacity::EXPERIMENT,
     ladder::EXPERIMENT,
     size::EXPERIMENT,
+    codec::EXPERIMENT,
     slow::EXPERIMENT,
 ];
 
 /// The experiment of a name.
 pub fn find(name: &str) -> Result<&'static Experiment, String> {
-    static EXPERIMENTS: [Experiment; 4] = ALL;
+    static EXPERIMENTS: [Experiment; 5] = ALL;
     EXPERIMENTS
         .iter()
         .find(|experiment| experiment.name == name)

@@ -68,7 +68,7 @@ pub(super) fn capacity(document: &mut Document, run: &Run) {
     per_class(
         document,
         run,
-        |t| t.cell.arrival == Arrival::Closed,
+        |t| t.cell.arrival == Arrival::Closed && t.cell.is_timed(),
         "Capacity",
         &header,
         |cell| {

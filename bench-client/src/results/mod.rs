@@ -6,7 +6,7 @@ pub(crate) mod store;
 mod table;
 mod trial;
 
-pub use run::{Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow};
+pub use run::{CodecRow, Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow};
 pub use store::{ResultsError, Store};
 pub use table::{Column, Table, Value};
 pub use trial::{

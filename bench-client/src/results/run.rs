@@ -19,6 +19,9 @@ pub struct Run {
     /// Encoded sizes, by count.
     #[serde(default)]
     pub sizes: Vec<SizeRow>,
+    /// What encoding and decoding cost, measured inside this process.
+    #[serde(default)]
+    pub codecs: Vec<CodecRow>,
     /// Paired ratios with their intervals.
     #[serde(default)]
     pub ratios: Vec<Ratio>,
@@ -90,9 +93,9 @@ impl Manifest {
 pub struct SizeRow {
     /// The payload class.
     pub payload: String,
-    /// `json` or `protobuf`.
+    /// `json`, `canonical-json` (the proto3 JSON mapping; no transport carries it) or `protobuf`.
     pub format: String,
-    /// `gzip` where compressed.
+    /// `gzip` or `zstd` where each body was compressed by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
     /// Messages counted.
@@ -103,6 +106,28 @@ pub struct SizeRow {
     pub min: u64,
     /// Largest.
     pub max: u64,
+}
+
+/// What a codec costs at one payload: no trial, but CPU time of one thread inside this process, a block an observation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CodecRow {
+    /// The payload class.
+    pub payload: String,
+    /// `json` or `protobuf`.
+    pub format: String,
+    /// `encode` or `decode`.
+    pub operation: String,
+    /// `A2` where it is the same as the row without an arm once more: what differs between them is noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// Distinct messages that a pass goes over.
+    pub messages: u64,
+    /// Their mean body, bytes.
+    pub mean_bytes: f64,
+    /// Passes per block.
+    pub passes: u64,
+    /// CPU time per message in each block, ns; a decoded message is also dropped in it.
+    pub ns_per_message: Vec<f64>,
 }
 
 /// A ratio of two cells, paired by block.

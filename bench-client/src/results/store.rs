@@ -152,6 +152,7 @@ impl Store {
             manifest,
             trials: _,
             sizes,
+            codecs,
             ratios,
             tables,
             verdicts,
@@ -168,8 +169,9 @@ impl Store {
         }
         write!(
             w,
-            "\n],\n\"sizes\": {},\n\"ratios\": {},\n\"tables\": {},\n\"verdicts\": {},\n\"skipped\": {}\n}}\n",
+            "\n],\n\"sizes\": {},\n\"codecs\": {},\n\"ratios\": {},\n\"tables\": {},\n\"verdicts\": {},\n\"skipped\": {}\n}}\n",
             json(sizes),
+            json(codecs),
             json(ratios),
             json(tables),
             json(verdicts),

@@ -68,6 +68,15 @@ pub struct Cell {
     pub factors: BTreeMap<String, String>,
 }
 
+impl Cell {
+    /// Whether its timings mean something. An unstamped cell runs for its bytes: a moment, unobserved by the service.
+    pub fn is_timed(&self) -> bool {
+        self.factors
+            .get("stamped")
+            .is_none_or(|stamped| stamped != "no")
+    }
+}
+
 /// How far a trial can be trusted.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

@@ -3,6 +3,7 @@
 
 pub mod aa;
 pub mod binomial;
+pub mod crossing;
 pub mod estimate;
 pub mod histogram;
 pub mod holm;

@@ -45,14 +45,14 @@ const PLACES: [(&str, &str, &str, &str); 8] = [
 ];
 const CURRENCIES: [&str; 6] = ["USD", "EUR", "GBP", "CAD", "AUD", "CHF"];
 
-pub(super) fn messages(class: PayloadClass, seed: u64) -> Vec<Message> {
+pub(super) fn messages(class: PayloadClass, seed: u64, count: usize) -> Vec<Message> {
     let mut random = Random::seed_from_u64(seed);
     let blobs = |make: &mut dyn FnMut(usize) -> Blob| -> Vec<Message> {
-        (0..Corpus::SIZE).map(|i| Message::Blob(make(i))).collect()
+        (0..count).map(|i| Message::Blob(make(i))).collect()
     };
     match class {
         PayloadClass::Empty => blobs(&mut |_| Blob::default()),
-        PayloadClass::Order(lines) => orders(lines as usize, &mut random),
+        PayloadClass::Order(lines) => orders(lines as usize, count, &mut random),
         PayloadClass::Text(length) => {
             let pool = text(pool_length(length), &mut random);
             blobs(&mut |i| Blob {
@@ -155,12 +155,12 @@ fn user(random: &mut Random) -> User {
     }
 }
 
-fn orders(lines: usize, random: &mut Random) -> Vec<Message> {
+fn orders(lines: usize, count: usize, random: &mut Random) -> Vec<Message> {
     let users: Vec<User> = (0..USERS).map(|_| user(random)).collect();
     let products: Vec<String> = (0..PRODUCTS)
         .map(|_| draw(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 10, random))
         .collect();
-    (0..Corpus::SIZE)
+    (0..count)
         .map(|_| {
             let user = &users[random.random_range(0..USERS)];
             Message::Order(order(lines, user, &products, random))

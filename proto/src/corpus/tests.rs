@@ -224,6 +224,18 @@ fn a_message_carries_the_id_of_its_operation_written_in_place() {
 }
 
 #[test]
+fn the_first_messages_of_a_corpus_are_those_of_the_whole_one() {
+    for (name, ..) in SIZES {
+        let whole = Corpus::new(class(name), SEED);
+        let first = Corpus::first(class(name), SEED, 5);
+        assert_eq!(first.messages(), &whole.messages()[..5], "{name}");
+    }
+    let mut three = Corpus::first(class("E64"), SEED, 3);
+    let made = three.messages.clone();
+    assert_eq!(three.message(1, 2, 4), &made[1], "it repeats after three");
+}
+
+#[test]
 fn a_blob_is_sent_as_it_was_made() {
     let mut corpus = Corpus::new(class("E64"), SEED);
     let made = corpus.messages.clone();

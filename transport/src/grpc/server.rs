@@ -7,7 +7,8 @@ use crate::{Listener, Origin, Reply, Service, Settings, h2};
 use bench_proto::format::Answer;
 use bench_proto::order::order_service_server::{OrderService, OrderServiceServer};
 use bench_proto::{
-    Blob, Corpus, DESCRIPTORS, Message, Order, OrderQuery, PayloadClass, Receipt, Stamp, Summary,
+    Blob, Corpus, DESCRIPTORS, Format, Message, Order, OrderQuery, PayloadClass, Receipt, Stamp,
+    Summary, burden,
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::pin::pin;
@@ -115,6 +116,20 @@ fn count_rejected<S: Service>(desk: &Desk<S>, headers: &http::HeaderMap) {
     }
 }
 
+/// A request's message. tonic decoded it and not [`Format`], so a planted slower codec is borne here.
+fn decoded<T>(request: Request<T>) -> T {
+    burden::bear(Format::Protobuf);
+    request.into_inner()
+}
+
+/// A message on its way to tonic's encoder, with what a planted slower codec adds to it.
+fn encoded<T>(answer: Result<T, Status>) -> Result<Response<T>, Status> {
+    answer.map(|message| {
+        burden::bear(Format::Protobuf);
+        Response::new(message)
+    })
+}
+
 /// The contract's service in front of the one desk.
 struct Orders<S>(Desk<S>);
 
@@ -125,15 +140,15 @@ impl<S: Service> OrderService for Orders<S> {
 
     async fn place(&self, request: Request<Order>) -> Result<Response<Receipt>, Status> {
         let origin = origin(&self.0, request.metadata())?;
-        let order = Message::Order(request.into_inner());
-        receipt(self.0.finish(order, origin).await).map(Response::new)
+        let order = Message::Order(decoded(request));
+        encoded(receipt(self.0.finish(order, origin).await))
     }
 
     async fn echo(&self, request: Request<Blob>) -> Result<Response<Blob>, Status> {
         let origin = origin(&self.0, request.metadata())?;
-        let blob = Message::Blob(request.into_inner());
+        let blob = Message::Blob(decoded(request));
         match answer(self.0.finish(blob, origin).await)? {
-            Answer::Blob(blob) => Ok(Response::new(blob)),
+            Answer::Blob(blob) => encoded(Ok(blob)),
             Answer::Receipt(_) => Err(misanswered()),
         }
     }

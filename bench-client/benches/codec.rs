@@ -1,0 +1,9 @@
+//! `cargo bench --bench codec`: encode and decode, each payload class and format, with bytes per second.
+
+#[allow(dead_code)]
+mod cases;
+mod timed;
+
+fn main() {
+    timed::run(cases::codec(&|_| true));
+}
