@@ -3,7 +3,7 @@ STACK  := stack/stack
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench peers test lint up down status clean
+.PHONY: help install bench publish peers test lint up down status clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ install: ## packages that are missing, with apt
 bench: install ## set up everything, run the quick suite (ARGS='…' are handed on), print the verdicts
 	cargo build --release --locked
 	@$(STACK) run $(TARGET)/release/bench-client run --suite quick $(ARGS)
+
+publish: install ## the full suite on a machine where nothing else runs, brokers restarted three times, into results/ (45 minutes)
+	cargo build --release --locked
+	@$(STACK) run $(TARGET)/release/bench-client run --suite full --exclusive --broker-restarts 3 $(ARGS)
 
 peers: install ## the same service under wrk, oha, h2load, ghz, PerfTest, Kafka's own tool and ours (ARGS=--quick tries it)
 	cargo build --release --locked

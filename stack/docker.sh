@@ -37,6 +37,15 @@ docker_processes() {
   return 0
 }
 
+# Where the engine keeps the container's cgroup (version 2), if this machine shows it: by systemd, or by itself.
+docker_cgroup() {
+  local id directory
+  id=$(timeout 10 docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$CHECKOUT" --filter "label=com.docker.compose.service=$1" 2>/dev/null)
+  for directory in "/sys/fs/cgroup/system.slice/docker-$id.scope" "/sys/fs/cgroup/docker/$id"; do
+    if [[ -n $id && -r $directory/cpu.stat ]]; then echo "$directory"; return; fi
+  done
+}
+
 docker_rabbitmq_ready() { rabbitmq_ready; }
 docker_kafka_ready() {
   timeout 10 docker logs --since "$(docker_ask kafka '{{.State.StartedAt}}')" "$(docker_container kafka)" 2>&1 |

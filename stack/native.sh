@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Brokers as processes of this machine, from distribution packages and Maven's jars. The six functions here are what
-# a way of running brokers must offer; docker.sh has the same six.
+# Brokers as processes of this machine, from distribution packages and Maven's jars. The seven functions here are what
+# a way of running brokers must offer; docker.sh has the same seven.
 
 native_running() { leader "$STATE/$1/pid" >/dev/null; }
 
@@ -9,6 +9,9 @@ native_processes() {
   local pid
   pid=$(leader "$STATE/$1/pid") && members "$pid"
 }
+
+# Its processes can be seen; no cgroup is needed to tell their CPU.
+native_cgroup() { :; }
 
 native_paused() {
   local pid

@@ -2,10 +2,12 @@
 //! Dependencies point one way: cli → suite → trial → generator → load; report and claims work from results alone.
 
 pub mod account;
+pub mod brokers;
 pub mod calibrate;
 pub mod cell;
 pub mod claims;
 pub mod cli;
+pub mod durable;
 pub mod experiment;
 pub mod generator;
 pub mod load;

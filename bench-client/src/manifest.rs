@@ -59,6 +59,7 @@ pub fn begin(
         placement,
         network: "loopback".into(),
         exclusive,
+        warm_ups: Vec::new(),
     }
 }
 

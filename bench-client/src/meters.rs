@@ -2,7 +2,10 @@
 //! reads at two instants and says the difference; what it means is `account`'s business.
 
 use crate::results::WireLeg;
-use bench_host::cpu::{CpuMeter, CpuSnapshot, CpuUsage, MachineCpu};
+use crate::stack::Brokers;
+use bench_host::cpu::{
+    CpuMeter, CpuSnapshot, CpuUsage, Instructions, MachineCpu, with_descendants,
+};
 use bench_host::wire::{DestroyListener, Leg, Snapshot, headers_for};
 use bench_transport::Transport;
 use std::collections::BTreeMap;
@@ -17,11 +20,39 @@ pub struct Meters {
     broker: Option<CpuMeter>,
     /// Idle CPU of the broker, ns per second.
     idle: Option<f64>,
+    instructions: Counted<Counters>,
+}
+
+/// A figure for each role of a trial; or why there is none.
+pub type Counted<T> = Result<Roles<T>, String>;
+
+/// By role; none where a trial has no such process of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles<T> {
+    /// This process.
+    pub client: T,
+    /// The service.
+    pub service: Option<T>,
+    /// All processes of the broker.
+    pub broker: Option<T>,
+}
+
+type Counters = std::cell::RefCell<Instructions>;
+
+impl<T> Roles<T> {
+    fn map<U>(&self, each: impl Fn(&T) -> Result<U, String>) -> Counted<U> {
+        Ok(Roles {
+            client: each(&self.client)?,
+            service: self.service.as_ref().map(&each).transpose()?,
+            broker: self.broker.as_ref().map(&each).transpose()?,
+        })
+    }
 }
 
 /// One reading.
 #[derive(Debug)]
 pub struct Reading {
+    instructions: Counted<u64>,
     client: CpuSnapshot,
     service: Option<CpuSnapshot>,
     broker: Option<CpuSnapshot>,
@@ -40,6 +71,8 @@ pub struct Usage {
     pub broker: Option<CpuUsage>,
     /// The broker's CPU with its idle consumption taken off, ns.
     pub broker_net_ns: Option<f64>,
+    /// Instructions, user mode; or why they could not be counted.
+    pub instructions: Option<Counted<u64>>,
     /// What somebody else used, share of a core.
     pub foreign_share: Option<f64>,
     /// What the hypervisor took, share of a core.
@@ -47,20 +80,37 @@ pub struct Usage {
 }
 
 impl Meters {
-    /// Meters for this process, a service and a broker's processes.
-    pub fn new(service: Option<u32>, broker: &[u32], idle: Option<f64>) -> Self {
+    /// Meters for this process, a service and the broker of a transport.
+    pub fn new(
+        service: Option<u32>,
+        brokers: &Brokers,
+        transport: Transport,
+        idle: Option<f64>,
+    ) -> Self {
+        let pids = brokers.pids(transport);
         Self {
             client: CpuMeter::new("client", &[std::process::id()]),
             service: service.map(|pid| CpuMeter::new("service", &[pid])),
             service_pid: service,
-            broker: (!broker.is_empty()).then(|| CpuMeter::of_families("broker", broker)),
+            broker: if pids.is_empty() {
+                let cgroup = brokers.cgroup(transport);
+                cgroup.map(|directory| CpuMeter::of_cgroup("broker", directory))
+            } else {
+                Some(CpuMeter::of_families("broker", &pids))
+            },
             idle,
+            instructions: counters(service, &pids),
         }
     }
 
     /// Reads everything, the cheapest last.
     pub fn read(&self) -> Reading {
         Reading {
+            instructions: self
+                .instructions
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(|roles| roles.map(|counters| counters.borrow_mut().read())),
             machine: MachineCpu::read().ok(),
             broker: self.broker.as_ref().map(CpuMeter::snapshot),
             service: self.service.as_ref().map(CpuMeter::snapshot),
@@ -90,6 +140,20 @@ impl Reading {
         // A service or broker whose processes we cannot see would all count as foreign: then nothing is known.
         let all_seen = self.service.is_some();
         Usage {
+            instructions: Some(match (&self.instructions, &earlier.instructions) {
+                (Ok(now), Ok(before)) => Ok(Roles {
+                    client: now.client - before.client,
+                    service: now
+                        .service
+                        .zip(before.service)
+                        .map(|(now, before)| now - before),
+                    broker: now
+                        .broker
+                        .zip(before.broker)
+                        .map(|(now, before)| now - before),
+                }),
+                (Err(reason), _) | (_, Err(reason)) => Err(reason.clone()),
+            }),
             broker_net_ns: broker.as_ref().zip(self.idle).map(|(usage, idle)| {
                 (usage.cpu_ns as f64 - idle * usage.elapsed_ns as f64 / 1e9).max(0.0)
             }),
@@ -105,6 +169,16 @@ impl Reading {
             broker,
         }
     }
+}
+
+fn counters(service: Option<u32>, broker: &[u32]) -> Counted<Counters> {
+    let of = |pids: &[u32]| Instructions::of(pids).map(Counters::new);
+    let broker = with_descendants(broker).map_err(|error| error.to_string())?;
+    Ok(Roles {
+        client: of(&[std::process::id()])?,
+        service: service.map(|pid| of(&[pid])).transpose()?,
+        broker: (!broker.is_empty()).then(|| of(&broker)).transpose()?,
+    })
 }
 
 /// Bytes by leg, totals over the window; or why they are not known.

@@ -14,6 +14,8 @@ pub enum Broker {
         address: String,
         /// Its processes, where they can be seen.
         pids: Vec<u32>,
+        /// Its cgroup (version 2), which tells its CPU where its processes cannot be seen.
+        cgroup: Option<PathBuf>,
         /// Its name and version, such as `RabbitMQ 3.10.8`.
         version: String,
     },
@@ -51,6 +53,7 @@ impl Brokers {
             Some(value) if written.get(address) != Some(&value) => Broker::At {
                 address: value,
                 pids: Vec::new(),
+                cgroup: variable(&format!("HOPBENCH_{name}_CGROUP")).map(PathBuf::from),
                 version: format!("{title} (external)"),
             },
             _ => match written.get(address).filter(|value| !value.is_empty()) {
@@ -64,6 +67,9 @@ impl Brokers {
                                 .collect()
                         })
                         .unwrap_or_default(),
+                    cgroup: written
+                        .get(&format!("HOPBENCH_{name}_CGROUP"))
+                        .map(PathBuf::from),
                     version: match written.get(&format!("HOPBENCH_{name}_VERSION")) {
                         Some(version) => format!("{title} {version}"),
                         None => title.to_string(),
@@ -82,7 +88,10 @@ impl Brokers {
         let rabbitmq = broker("RABBITMQ", "HOPBENCH_AMQP_URL", "RabbitMQ");
         let kafka = broker("KAFKA", "HOPBENCH_KAFKA_BROKERS", "Kafka");
         let secret = |name: &str| {
-            name.ends_with("_URL") || name.ends_with("_REASON") || name.ends_with("_PIDS")
+            name.ends_with("_URL")
+                || name.ends_with("_REASON")
+                || name.ends_with("_PIDS")
+                || name.ends_with("_CGROUP")
         };
         Self {
             rabbitmq,
@@ -125,6 +134,14 @@ impl Brokers {
         }
     }
 
+    /// Its cgroup, for where there are no process ids.
+    pub fn cgroup(&self, transport: Transport) -> Option<&Path> {
+        match self.of(transport)? {
+            Broker::At { cgroup, .. } => cgroup.as_deref(),
+            Broker::Missing(_) => None,
+        }
+    }
+
     /// Where a transport's broker is.
     pub fn address(&self, transport: Transport) -> Option<&str> {
         match self.of(transport)? {
@@ -147,6 +164,16 @@ fn parse_line(line: &str) -> Option<(String, String)> {
         })
         .unwrap_or(value);
     Some((name.to_string(), value.replace("'\\''", "'")))
+}
+
+/// Where the stack of the checkout keeps its state, and native brokers their data.
+pub fn folder() -> Option<PathBuf> {
+    Some(state_file()?.parent()?.to_path_buf())
+}
+
+/// The program that looks after the brokers of the checkout that [`Brokers::find`] reads.
+pub fn program() -> Option<PathBuf> {
+    Some(folder()?.parent()?.join("stack/stack")).filter(|program| program.is_file())
 }
 
 fn state_file() -> Option<PathBuf> {
@@ -193,6 +220,16 @@ mod tests {
             (name == "HOPBENCH_AMQP_URL").then(|| "amqp://u:p@127.0.0.1:5".to_string())
         };
         assert_eq!(Brokers::from(FILE, same).pids(Transport::Queue), [1, 2]);
+    }
+
+    #[test]
+    fn a_container_whose_processes_are_hidden_is_known_by_its_cgroup() {
+        let hidden = "HOPBENCH_AMQP_URL=amqp://u:p@127.0.0.1:5\nHOPBENCH_RABBITMQ_CGROUP=/sys/fs/cgroup/docker/1\n";
+        let brokers = Brokers::from(hidden, |_| None);
+        let cgroup = Path::new("/sys/fs/cgroup/docker/1");
+        assert_eq!(brokers.cgroup(Transport::Queue), Some(cgroup));
+        assert!(!brokers.settings.contains_key("rabbitmq_cgroup"));
+        assert_eq!(brokers.cgroup(Transport::Stream), None);
     }
 
     #[test]

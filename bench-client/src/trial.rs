@@ -3,6 +3,7 @@
 
 use crate::account;
 use crate::cell::Cell;
+use crate::durable::Disk;
 use crate::generator::{Assignment, Generator, Signal};
 use crate::load::series::Series;
 use crate::load::{Record, Share};
@@ -105,11 +106,19 @@ pub async fn run(
     }
     let outcome = async {
         let service = ServiceProcess::start(cell, &launch).await?;
+        let disk = match Disk::for_power(cell.durability, cell.transport, &service.journal) {
+            Ok(disk) => disk,
+            Err(error) => {
+                service.kill().await;
+                return Err(error);
+            }
+        };
         let subject = Subject {
             settings: settings(&service.target),
             control: Some(&service.control),
             pid: Some(service.pid()),
             in_force: &service.in_force,
+            disk,
         };
         let trial = measure(cell, run, subject, surroundings).await;
         match &trial {
@@ -146,6 +155,7 @@ pub async fn run_elsewhere(
         control: elsewhere.control.as_ref(),
         pid: None,
         in_force: &serde_json::Value::Null,
+        disk: None,
     };
     measure(cell, run, subject, surroundings).await
 }
@@ -183,6 +193,7 @@ struct Subject<'a> {
     control: Option<&'a Control>,
     pid: Option<u32>,
     in_force: &'a serde_json::Value,
+    disk: Option<Disk>,
 }
 
 async fn measure(
@@ -257,10 +268,10 @@ async fn drive(
         drained(control, &warmup, cell).await?;
     }
     let window = cell.stop.time.unwrap_or(Duration::MAX);
-    let broker_pids = surroundings.brokers.pids(cell.transport);
     let meters = Meters::new(
         subject.pid,
-        &broker_pids,
+        &surroundings.brokers,
+        cell.transport,
         surroundings.idle.get(&cell.transport).copied(),
     );
     let start_ns = bench_host::clock::now_ns() + LEAD.as_nanos() as u64;
@@ -277,6 +288,8 @@ async fn drive(
         start_ns.saturating_sub(bench_host::clock::now_ns()),
     ))
     .await;
+    let flushes = || subject.disk.as_ref().and_then(Disk::flushes);
+    let flushes_before = flushes();
     let before = meters.read();
     let windows = async {
         for generator in generators.iter_mut() {
@@ -295,6 +308,9 @@ async fn drive(
     };
     tokio::try_join!(windows, stalled)?;
     let usage = meters.read().since(&before);
+    let flushes = flushes()
+        .zip(flushes_before)
+        .map(|(now, before)| now - before);
 
     let mut record: Option<Record> = None;
     let mut observed = account::Observed::default();
@@ -333,6 +349,7 @@ async fn drive(
         account,
         observed,
         usage,
+        flushes,
         wire,
         wire_records_lost,
         in_force,

@@ -4,6 +4,9 @@
 use crate::cell::Cell;
 use crate::load::Stop;
 use crate::meters::Meters;
+use crate::results::{SeriesBin, Trial, WarmUp};
+use crate::stack::Brokers;
+use crate::stats::steady;
 use crate::trial::{self, Surroundings};
 use bench_transport::Transport;
 use std::collections::BTreeMap;
@@ -11,100 +14,139 @@ use std::time::Duration;
 
 /// A broker is warm when its CPU per operation changes by less than this between two windows …
 const STEADY: f64 = 0.05;
-/// … of this length …
-const WINDOW: Duration = Duration::from_secs(2);
+/// … of this length, in which its throughput is looked at in halves of a second …
+const WINDOW: Duration = Duration::from_millis(500 * steady::WINDOWS as u64);
 /// … and not before it has worked for this long.
 const LEAST: Duration = Duration::from_secs(10);
 
 /// How long the idle brokers are watched.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// What the warm-up found, in words, per broker.
-pub type Report = BTreeMap<String, String>;
-
-/// Warms the brokers of the given transports side by side until each is steady, or `longest` is over.
+/// Warms the brokers of the given transports, each until it is steady or has worked for `longest`; then learns what they
+/// burn when idle. One after the other: side by side on few cores, each would take the other's load for its own unrest.
 pub async fn warm(
     transports: &[Transport],
     longest: Duration,
     surroundings: &mut Surroundings,
-) -> anyhow::Result<Report> {
-    let began = tokio::time::Instant::now();
-    let mut costs: BTreeMap<Transport, Vec<f64>> = BTreeMap::new();
-    let cell = |transport| Cell {
-        stop: Stop::after(WINDOW),
-        warmup: Duration::from_millis(100),
-        ..Cell::new(transport)
-    };
-    let steady =
-        |costs: &[f64]| matches!(costs, [.., before, now] if (now / before - 1.0).abs() < STEADY);
-    while !transports.is_empty() {
-        let here = &*surroundings;
-        let rounds = transports.iter().map(|transport| async move {
-            (
-                *transport,
-                trial::run(&cell(*transport), trial::fresh_run_id(), here).await,
-            )
-        });
-        for (transport, trial) in futures_util::future::join_all(rounds).await {
-            let cost = trial?.cpu_us_per_op.broker.unwrap_or(f64::NAN);
-            costs.entry(transport).or_default().push(cost);
-        }
-        let spent = began.elapsed();
-        // Without visible processes there is no cost to compare: time alone has to do.
-        let done = costs
-            .values()
-            .all(|costs| steady(costs) || costs.iter().any(|cost| cost.is_nan()));
-        if spent >= longest || (spent >= LEAST && done) {
-            break;
-        }
-    }
+) -> anyhow::Result<Vec<WarmUp>> {
+    let mut found = Vec::new();
     for transport in transports {
-        let pids = surroundings.brokers.pids(*transport);
-        if !pids.is_empty() {
-            surroundings.idle.insert(*transport, 0.0);
-        }
-    }
-    let meters: Vec<(Transport, Meters)> = surroundings
-        .idle
-        .keys()
-        .map(|transport| {
-            (
-                *transport,
-                Meters::new(None, &surroundings.brokers.pids(*transport), None),
-            )
-        })
-        .collect();
-    let before: Vec<_> = meters.iter().map(|(_, meters)| meters.read()).collect();
-    if !meters.is_empty() {
-        tokio::time::sleep(IDLE).await;
-    }
-    for ((transport, meters), before) in meters.iter().zip(&before) {
-        if let Some(usage) = meters.read().since(before).broker {
-            surroundings.idle.insert(
-                *transport,
-                usage.cpu_ns as f64 * 1e9 / usage.elapsed_ns as f64,
-            );
-        }
-    }
-    Ok(costs
-        .iter()
-        .map(|(transport, costs)| {
-            let rounds: Vec<String> = costs.iter().map(|cost| format!("{cost:.0}")).collect();
-            let idle = surroundings
-                .idle
-                .get(transport)
-                .map_or_else(|| "unknown".into(), |ns| format!("{:.1} ms/s", ns / 1e6));
-            let word = if steady(costs) {
-                "steady"
-            } else {
-                "not steady"
+        let mut warm_up = WarmUp {
+            transport: transport.to_string(),
+            ..WarmUp::default()
+        };
+        let mut worked = Duration::ZERO;
+        while worked < longest && !(worked >= LEAST && warm_up.steady) {
+            let cell = Cell {
+                stop: Stop::after(WINDOW),
+                warmup: Duration::from_millis(100),
+                ..Cell::new(*transport)
             };
-            let text = format!(
-                "{word} after {} windows of 2 s (broker CPU per order, µs: {}); idle CPU {idle}",
-                costs.len(),
-                rounds.join(", ")
-            );
-            (transport.to_string(), text)
+            let trial = trial::run(&cell, trial::fresh_run_id(), surroundings).await?;
+            add(&mut warm_up, &trial);
+            worked += WINDOW;
+        }
+        found.push(warm_up);
+    }
+    surroundings.idle = idle(transports, &surroundings.brokers).await;
+    for (transport, warm_up) in transports.iter().zip(&mut found) {
+        warm_up.idle_ms_per_s = surroundings.idle.get(transport).map(|ns| ns / 1e6);
+    }
+    Ok(found)
+}
+
+/// What one more window says.
+fn add(warm_up: &mut WarmUp, trial: &Trial) {
+    warm_up.cpu_us_per_op.extend(trial.cpu_us_per_op.broker);
+    warm_up.steady_cpu = match warm_up.cpu_us_per_op[..] {
+        [.., before, now] => Some((now / before - 1.0).abs() < STEADY),
+        [_] => Some(false),
+        [] => None,
+    };
+    warm_up.throughput_cov = steady::coefficient_of_variation(&halves(&trial.series));
+    warm_up.steady = warm_up.steady_cpu != Some(false)
+        && warm_up
+            .throughput_cov
+            .is_some_and(|cov| cov < steady::LARGEST_COV);
+}
+
+/// Completions by half second of the window; none after it.
+fn halves(series: &[SeriesBin]) -> Vec<f64> {
+    let mut halves = vec![0.0; steady::WINDOWS];
+    for bin in series {
+        let half = (bin.start_s / 0.5) as usize;
+        if let (Some(half), Some(completed)) = (halves.get_mut(half), bin.completed) {
+            *half += completed as f64;
+        }
+    }
+    halves
+}
+
+/// CPU of the idle brokers whose processes can be seen, ns per second.
+async fn idle(transports: &[Transport], brokers: &Brokers) -> BTreeMap<Transport, f64> {
+    let meters: Vec<(Transport, Meters)> = transports
+        .iter()
+        .map(|transport| (*transport, Meters::new(None, brokers, *transport, None)))
+        .collect();
+    if meters.is_empty() {
+        return BTreeMap::new();
+    }
+    let before: Vec<_> = meters.iter().map(|(_, meters)| meters.read()).collect();
+    tokio::time::sleep(IDLE).await;
+    meters
+        .iter()
+        .zip(&before)
+        .filter_map(|((transport, meters), before)| {
+            let usage = meters.read().since(before).broker?;
+            let ns_per_s = usage.cpu_ns as f64 * 1e9 / usage.elapsed_ns as f64;
+            Some((*transport, ns_per_s))
         })
-        .collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(broker: f64, completed: [u64; 5]) -> Trial {
+        let mut trial = Trial::default();
+        trial.cpu_us_per_op.broker = Some(broker);
+        trial.series = (0..25)
+            .map(|bin| SeriesBin {
+                start_s: f64::from(bin) / 10.0,
+                completed: Some(completed[bin as usize / 5] / 5),
+                ..SeriesBin::default()
+            })
+            .collect();
+        trial
+    }
+
+    #[test]
+    fn a_broker_is_warm_when_cost_and_throughput_have_settled() {
+        let mut warm_up = WarmUp::default();
+        add(&mut warm_up, &window(300.0, [1_000; 5]));
+        assert!(!warm_up.steady, "one window shows no change");
+        add(&mut warm_up, &window(100.0, [1_000; 5]));
+        assert!(!warm_up.steady, "its cost still falls");
+        add(
+            &mut warm_up,
+            &window(98.0, [1_000, 1_000, 500, 1_000, 1_000]),
+        );
+        assert!(!warm_up.steady, "its throughput stumbles");
+        add(
+            &mut warm_up,
+            &window(99.0, [1_000, 1_010, 990, 1_000, 1_005]),
+        );
+        assert!(warm_up.steady);
+        assert_eq!(warm_up.cpu_us_per_op, [300.0, 100.0, 98.0, 99.0]);
+    }
+
+    #[test]
+    fn where_no_process_can_be_seen_the_throughput_alone_decides() {
+        let mut warm_up = WarmUp::default();
+        let mut trial = window(0.0, [1_000; 5]);
+        trial.cpu_us_per_op.broker = None;
+        add(&mut warm_up, &trial);
+        assert!(warm_up.steady);
+    }
 }

@@ -6,7 +6,7 @@ mod timeline;
 use crate::cell::Cell;
 use crate::load::{Mode, Record, SpanRecord};
 use crate::meters::{Usage, Wire};
-use crate::results::{self, Bytes, CpuPerOp, Latency, Phase, SeriesBin};
+use crate::results::{self, Bytes, CpuPerOp, InstructionsPerOp, Latency, Phase, SeriesBin};
 use crate::stats::histogram as portable;
 use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::validity::{Evidence, Handler, Little, judge};
@@ -57,6 +57,8 @@ pub struct Material<'a> {
     pub observed: Observed,
     /// What the processes used.
     pub usage: Usage,
+    /// Class `power`: flush requests that the disk completed in the window.
+    pub flushes: Option<u64>,
     /// What the sockets carried.
     pub wire: Wire,
     /// Whether the kernel dropped records of closed sockets.
@@ -69,6 +71,24 @@ pub struct Material<'a> {
     pub planted: bool,
     /// The run's zero.
     pub zero_ns: u64,
+}
+
+/// Instructions by operations, as CPU: the client's by accepts, the others' by completions.
+fn instructions(usage: &Usage, accepted: u64, done: u64) -> InstructionsPerOp {
+    let per_op = |count: u64, by: u64| (by > 0).then(|| count as f64 / by as f64);
+    match &usage.instructions {
+        Some(Ok(roles)) => InstructionsPerOp {
+            client: per_op(roles.client, accepted),
+            service: roles.service.and_then(|count| per_op(count, done)),
+            broker: roles.broker.and_then(|count| per_op(count, done)),
+            missing: None,
+        },
+        Some(Err(reason)) => InstructionsPerOp {
+            missing: Some(reason.clone()),
+            ..InstructionsPerOp::default()
+        },
+        None => InstructionsPerOp::default(),
+    }
 }
 
 /// Assembles the trial.
@@ -123,6 +143,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         handler,
         durability_declared: cell.durability.to_string(),
         durability_read_back: in_force.get("durability").cloned(),
+        flushes: material.flushes,
         lateness_p99_ns: matches!(cell.mode, Mode::Open(_))
             .then_some(lateness.p99)
             .flatten(),
@@ -208,6 +229,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
                 .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
             broker_net: usage.broker_net_ns.and_then(|ns| per_op(ns, done)),
         },
+        instructions_per_op: instructions(usage, accepted, done),
         ctx_switches_per_op: usage.service.as_ref().and_then(|service| {
             let switches = |usage: &bench_host::cpu::CpuUsage| {
                 usage.voluntary_switches + usage.involuntary_switches

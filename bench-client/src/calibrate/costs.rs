@@ -51,8 +51,8 @@ pub(super) async fn idle(usable: &[Transport], bench: &Bench<'_>) -> Vec<IdleBro
     let brokers = usable.iter().filter(|transport| transport.needs_broker());
     let meters: Vec<(Transport, Meters)> = brokers
         .map(|transport| {
-            let pids = bench.surroundings.brokers.pids(*transport);
-            (*transport, Meters::new(None, &pids, None))
+            let brokers = &bench.surroundings.brokers;
+            (*transport, Meters::new(None, brokers, *transport, None))
         })
         .collect();
     let before: Vec<_> = meters.iter().map(|(_, meters)| meters.read()).collect();

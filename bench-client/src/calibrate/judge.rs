@@ -168,6 +168,7 @@ pub fn returned(
     accept_ns: u64,
     floor_ns: u64,
     truth_ns: u64,
+    expected_ns: u64,
     share: f64,
     least_ns: u64,
 ) -> Returned {
@@ -175,9 +176,17 @@ pub fn returned(
         accept_ns,
         floor_ns,
         truth_ns,
-        error_ns: accept_ns as i64 - floor_ns as i64 - truth_ns as i64,
+        expected_ns,
+        error_ns: accept_ns as i64 - expected_ns as i64,
         allowed_ns: least_ns.max((truth_ns as f64 * share) as u64),
     }
+}
+
+/// Of several blocks the one whose error is the middle one; none if a block has no figure.
+pub fn middle(blocks: &[Option<Returned>]) -> Option<Returned> {
+    let mut blocks = blocks.iter().copied().collect::<Option<Vec<Returned>>>()?;
+    blocks.sort_by_key(|returned| returned.error_ns);
+    blocks.get(blocks.len().checked_sub(1)? / 2).copied()
 }
 
 /// Both percentiles of a planted latency.

@@ -46,10 +46,21 @@ fn only_a_miss_has_a_meaning() {
 }
 
 #[test]
-fn a_planted_latency_is_what_remains_after_the_floor_either_way() {
-    let over = returned(1_120_000, 60_000, 1_030_000, P50_SHARE, P50_NS);
+fn the_middle_block_speaks_for_all_and_a_missing_one_silences_them() {
+    let block = |accept_ns| Some(returned(accept_ns, 10, 100, 110, P50_SHARE, P50_NS));
+    let of = |accepts: [u64; 3]| middle(&accepts.map(block)).map(|returned| returned.error_ns);
+    assert_eq!(of([900, 120, 50]), Some(10));
+    assert_eq!(middle(&[block(900), None, block(50)]), None);
+    assert_eq!(middle(&[]), None);
+}
+
+#[test]
+fn a_planted_latency_is_what_is_over_or_under_the_expected_sum() {
+    let over = returned(1_120_000, 60_000, 1_030_000, 1_090_000, P50_SHARE, P50_NS);
     assert_eq!((over.error_ns, over.allowed_ns), (30_000, 20_000));
-    let under = returned(50_040_000, 60_000, 50_020_000, P50_SHARE, P50_NS);
+    let under = returned(
+        50_040_000, 60_000, 50_020_000, 50_080_000, P50_SHARE, P50_NS,
+    );
     assert_eq!((under.error_ns, under.allowed_ns), (-40_000, 500_200));
     let row = |p50, p99| PlantedLatency {
         planted_ns: 1_000_000,

@@ -1,11 +1,12 @@
 //! Truths planted into the service and looked for from outside: a handler time, an effect of 5 %, and a stop.
 
 use super::judge;
-use super::result::{EffectRound, PairedMetric, PlantedLatency, StoppedService};
+use super::result::{EffectRound, PairedMetric, PlantedLatency, Returned, StoppedService};
 use super::{Bench, Form};
 use crate::cell::{Cell, Stall};
 use crate::load::{Arrival, Mode, Stop};
 use crate::results::{Latency, Trial};
+use crate::stats::histogram;
 use anyhow::Context;
 use bench_proto::slowness::Slowness;
 use bench_transport::Transport;
@@ -26,38 +27,61 @@ fn open(rate: f64, window: Duration, form: &Form) -> Cell {
     }
 }
 
-/// Each planted handler time at each rate, over the tcp floor of the same rate.
+/// Each planted handler time at each rate, over the tcp floor of the same rate and block.
 pub(super) async fn latencies(bench: &mut Bench<'_>) -> anyhow::Result<Vec<PlantedLatency>> {
     let form = bench.form;
     let mut rows = Vec::new();
     for (rate, planted) in form.planted {
         let base = open(*rate, form.planted_window, form);
-        let floor = bench.trial(&base).await?;
-        for text in *planted {
-            let cell = Cell {
-                slow: Some(slowness(text)),
-                ..base.clone()
-            };
-            let trial = bench.trial(&cell).await?;
-            let at = |q: fn(&Latency) -> Option<u64>, share, least| {
-                let truth = trial.handler_ns.as_ref().and_then(q)?;
-                Some(judge::returned(
-                    q(&trial.accept_ns)?,
-                    q(&floor.accept_ns)?,
-                    truth,
-                    share,
-                    least,
-                ))
-            };
+        let mut blocks = vec![Vec::new(); planted.len()];
+        for _ in 0..form.planted_blocks {
+            let floor = bench.trial(&base).await?;
+            for (text, blocks) in planted.iter().zip(&mut blocks) {
+                let cell = Cell {
+                    slow: Some(slowness(text)),
+                    ..base.clone()
+                };
+                blocks.push(both(&bench.trial(&cell).await?, &floor)?);
+            }
+        }
+        for (text, blocks) in planted.iter().zip(blocks) {
+            let (p50, p99): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
             rows.push(PlantedLatency {
                 planted_ns: slowness(text).mean(Duration::ZERO).as_nanos() as u64,
                 rate_per_s: *rate,
-                p50: at(|latency| latency.p50, judge::P50_SHARE, judge::P50_NS),
-                p99: at(|latency| latency.p99, judge::P99_SHARE, judge::P99_NS),
+                p50: judge::middle(&p50),
+                p99: judge::middle(&p99),
             });
         }
     }
     Ok(rows)
+}
+
+/// What came back at p50 and p99. Floor and handler are independent, so what is expected is a percentile of their sum.
+fn both(trial: &Trial, floor: &Trial) -> anyhow::Result<(Option<Returned>, Option<Returned>)> {
+    let Some(handler) = &trial.handler_ns else {
+        return Ok((None, None));
+    };
+    let sum = histogram::sum(&samples(&floor.accept_ns)?, &samples(handler)?);
+    let at = |of: fn(&Latency) -> Option<u64>, q, share, least| {
+        let expected = histogram::quantile(&sum, 0, 0, q)?.value();
+        Some(judge::returned(
+            of(&trial.accept_ns)?,
+            of(&floor.accept_ns)?,
+            of(handler)?,
+            expected,
+            share,
+            least,
+        ))
+    };
+    Ok((
+        at(|of| of.p50, 0.5, judge::P50_SHARE, judge::P50_NS),
+        at(|of| of.p99, 0.99, judge::P99_SHARE, judge::P99_NS),
+    ))
+}
+
+fn samples(latency: &Latency) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+    histogram::decode(latency.histogram.as_deref().unwrap_or_default()).map_err(anyhow::Error::msg)
 }
 
 /// A handler of 1 ms, its twin, and one that spins 5 % of it on top.

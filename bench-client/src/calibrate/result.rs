@@ -29,6 +29,9 @@ pub struct Calibration {
     pub generator_cpu: Vec<GeneratorCpu>,
     /// What brokers burn when nobody asks them for anything.
     pub idle_brokers: Vec<IdleBroker>,
+    /// Broker processes that were stopped, since idle ones disturb, while everything below and the lateness was measured.
+    #[serde(default)]
+    pub brokers_paused: u32,
     /// The disk under the output folder.
     pub disk: Option<Disk>,
     /// Pairs of arms that differ in nothing.
@@ -190,9 +193,9 @@ pub struct PlantedLatency {
     pub planted_ns: u64,
     /// Operations per second.
     pub rate_per_s: f64,
-    /// At the median.
+    /// At the median; of several blocks, the one whose error is the middle one.
     pub p50: Option<Returned>,
-    /// At the 99th percentile.
+    /// At the 99th percentile, likewise.
     pub p99: Option<Returned>,
 }
 
@@ -205,7 +208,9 @@ pub struct Returned {
     pub floor_ns: u64,
     /// What the handler took, by the service's own histogram.
     pub truth_ns: u64,
-    /// accept − floor − truth.
+    /// The percentile of the sum of the two, taken as independent (it is not the sum of the percentiles).
+    pub expected_ns: u64,
+    /// accept − expected.
     pub error_ns: i64,
     /// How large the error may be, either way.
     pub allowed_ns: u64,

@@ -30,11 +30,31 @@ pub fn scope(run: &Run, cells: &[String]) -> String {
         .brokers
         .iter()
         .filter(|(transport, _)| used().any(|cell| cell.transport == **transport));
-    words.extend(brokers.map(|(_, broker)| broker.clone()));
+    for (transport, broker) in brokers {
+        words.push(if several_instances(run, transport) {
+            broker.clone()
+        } else {
+            format!("{broker} (this instance)")
+        });
+    }
     if !m.suite.is_empty() {
         words.push(format!("{} suite", m.suite));
     }
     words.join(", ")
+}
+
+/// Four instances and three restarts, each steady before it was measured: else a figure is one instance's (FACTS on
+/// statistics).
+const INSTANCES: usize = 4;
+
+fn several_instances(run: &Run, transport: &str) -> bool {
+    let of_it = || {
+        run.manifest
+            .warm_ups
+            .iter()
+            .filter(|warm_up| warm_up.transport == transport)
+    };
+    of_it().count() >= INSTANCES && of_it().all(|warm_up| warm_up.steady)
 }
 
 fn load(cell: &Cell) -> Option<String> {

@@ -370,7 +370,7 @@ fn each_metric_has_its_aa_pair_and_every_ratio_its_smallest_detectable_effect() 
 fn a_verdict_carries_its_scope() {
     let scope = of(&planted(), "slow-200ms").reason;
     assert!(
-        scope.ends_with("Scope: Rust, loopback, 2 cores, O3, 200/s, durability process, RabbitMQ 0.0, Kafka 0.0, quick suite."),
+        scope.ends_with("Scope: Rust, loopback, 2 cores, O3, 200/s, durability process, RabbitMQ 0.0 (this instance), Kafka 0.0 (this instance), quick suite."),
         "{scope}"
     );
     let sync_only = of(&planted(), "grpc-thr-3-10x").reason;

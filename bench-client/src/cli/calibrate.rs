@@ -18,7 +18,7 @@ Examples:
   bench-client calibrate --quick
   bench-client calibrate --repeat 20 --exclusive --out results/calibration")]
 pub(super) struct CalibrateArgs {
-    /// A minute instead of four: fewer runs, shorter windows
+    /// A minute instead of five: fewer runs, shorter windows
     #[arg(long)]
     quick: bool,
     /// Rounds of the planted effect; 16 of 20 must find it, and find nothing where there is nothing

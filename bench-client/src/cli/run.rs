@@ -35,8 +35,11 @@ pub(super) struct Run {
     /// Say that nothing else runs on this machine now; it goes into the manifest
     #[arg(long)]
     exclusive: bool,
+    /// Restart the brokers so often, warmed anew each time, so that figures hold for more than one instance of them
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    broker_restarts: u32,
     /// Go on with an interrupted run: only what is missing of the same plan, by the same build
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "dry_run", "plant"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "broker_restarts", "dry_run", "plant"])]
     resume: Option<PathBuf>,
     /// Plant a slower codec into both ends: codec=protobuf:10000
     #[arg(long, hide = true, value_name = "SPEC", value_parser = burden)]
@@ -89,6 +92,7 @@ impl Run {
             }),
             exclusive: self.exclusive,
             plant: self.plant.clone(),
+            broker_restarts: self.broker_restarts,
             resume: None,
         }
     }

@@ -208,7 +208,7 @@ fn cpu(document: &mut Document, calibration: &Calibration) {
 }
 
 fn planted(document: &mut Document, calibration: &Calibration) {
-    document.heading("Planted latency over tcp: accept − floor − truth");
+    document.heading("Planted latency over tcp: accept against the sum of floor and truth");
     let rows = calibration.planted_latency.iter().flat_map(|row| {
         [("p50", row.p50), ("p99", row.p99)].map(|(name, returned)| {
             let at = |value: Option<u64>| -> Cell { time(value).into() };
@@ -219,6 +219,7 @@ fn planted(document: &mut Document, calibration: &Calibration) {
                 at(returned.map(|r| r.accept_ns)),
                 at(returned.map(|r| r.floor_ns)),
                 at(returned.map(|r| r.truth_ns)),
+                at(returned.map(|r| r.expected_ns)),
                 returned
                     .map_or(NOTHING.into(), |r| {
                         let sign = if r.error_ns < 0 { "−" } else { "+" };
@@ -231,7 +232,7 @@ fn planted(document: &mut Document, calibration: &Calibration) {
     });
     document.table(Table {
         header: names([
-            "planted", "rate/s", "at", "accept", "floor", "truth", "error", "allowed",
+            "planted", "rate/s", "at", "accept", "floor", "truth", "expected", "error", "allowed",
         ]),
         numbers_from: 0,
         rows: rows.collect(),

@@ -6,12 +6,14 @@ pub(crate) mod store;
 mod table;
 mod trial;
 
-pub use run::{CodecRow, Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow};
+pub use run::{
+    CodecRow, Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow, WarmUp,
+};
 pub use store::{ResultsError, Store};
 pub use table::{Column, Table, Value};
 pub use trial::{
-    Arrival, Bytes, Cell, CpuPerOp, Latency, Ledger, Percentile, Phase, SeriesBin, State, Trial,
-    Validity, WireLeg,
+    Arrival, Bytes, Cell, CpuPerOp, InstructionsPerOp, Latency, Ledger, Percentile, Phase,
+    SeriesBin, State, Trial, Validity, WireLeg,
 };
 
 #[cfg(test)]

@@ -67,6 +67,26 @@ pub struct Manifest {
     pub network: String,
     /// The user said that nothing else ran.
     pub exclusive: bool,
+    /// How each instance of each broker was warmed, in the order of the instances.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm_ups: Vec<WarmUp>,
+}
+
+/// The warm-up of one instance of a broker: load in windows of two and a half seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WarmUp {
+    /// The transport whose broker it is.
+    pub transport: String,
+    /// The broker's CPU per order in each window, µs; empty where its processes cannot be seen.
+    pub cpu_us_per_op: Vec<f64>,
+    /// Whether it changed by less than 5 % between the last two windows.
+    pub steady_cpu: Option<bool>,
+    /// Coefficient of variation of the completions in the last window's five halves of a second.
+    pub throughput_cov: Option<f64>,
+    /// Whether both had settled before anything was measured.
+    pub steady: bool,
+    /// What the idle broker burns, ms of CPU per second.
+    pub idle_ms_per_s: Option<f64>,
 }
 
 impl Manifest {

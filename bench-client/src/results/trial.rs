@@ -209,6 +209,20 @@ pub struct CpuPerOp {
     pub broker_net: Option<f64>,
 }
 
+/// Instructions per operation of each side; all null, with the reason, where the machine has no counters to reach.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InstructionsPerOp {
+    /// Of the client.
+    pub client: Option<f64>,
+    /// Of the service.
+    pub service: Option<f64>,
+    /// Of all processes of the broker.
+    pub broker: Option<f64>,
+    /// Why there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
 /// Caller and service balanced, after Jepsen's total-queue. The delivery side is null where the service could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ledger {
@@ -370,6 +384,9 @@ pub struct Trial {
     pub cpu_us_per_op: CpuPerOp,
     /// Context switches of client and service per operation.
     pub ctx_switches_per_op: Option<f64>,
+    /// User-mode instructions per operation, divided as CPU is.
+    #[serde(default)]
+    pub instructions_per_op: InstructionsPerOp,
     /// The deliveries' balance.
     pub ledger: Ledger,
     /// Whatever else was counted (reconnects, returned, redelivered, malformed, …).

@@ -6,4 +6,4 @@ mod stall;
 
 pub use control::{Control, ControlError};
 pub use process::{Launch, ServiceProcess};
-pub use stall::stall;
+pub use stall::{Stopped, stall};

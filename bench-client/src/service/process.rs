@@ -61,6 +61,8 @@ pub struct ServiceProcess {
     pub control: Control,
     /// Its settings in force.
     pub in_force: serde_json::Value,
+    /// Where it keeps its journal, in the classes that have one.
+    pub journal: PathBuf,
     _folder: TempDir,
 }
 
@@ -79,7 +81,8 @@ impl ServiceProcess {
             .args(["--control", "127.0.0.1:0"])
             .arg("--token-file")
             .arg(&token_file);
-        command.arg("--journal").arg(journal_folder(folder.path()));
+        let journal = journal_folder(folder.path());
+        command.arg("--journal").arg(&journal);
         command
             .args(["--scope", &launch.scope])
             .args(["--seed", &launch.seed.to_string()]);
@@ -173,6 +176,7 @@ impl ServiceProcess {
             target,
             control,
             in_force: ready["in_force"].clone(),
+            journal,
             _folder: folder,
         })
     }

@@ -1,4 +1,4 @@
-//! Stops the service for a while, as ^Z would: it keeps its sockets and answers nothing. It knows no load.
+//! Stops processes for a while, and the service in mid-run, as ^Z would: it keeps its sockets and answers nothing. It knows no load.
 
 use crate::cell::Stall;
 use anyhow::Context;
@@ -6,29 +6,42 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// A stopped process; it goes on when this is dropped, on whatever way.
-struct Stopped(Pid);
+/// Stopped processes; they go on when this is dropped, on whatever way.
+#[derive(Debug)]
+pub struct Stopped(Vec<Pid>);
 
 impl Stopped {
-    fn stop(pid: u32) -> anyhow::Result<Self> {
-        let pid = Pid::from_raw(i32::try_from(pid).context("a process id fits into an i32")?);
-        kill(pid, Signal::SIGSTOP)
-            .with_context(|| format!("the service (process {pid}) could not be stopped"))?;
-        Ok(Self(pid))
+    /// Stops them all, or none.
+    pub fn stop(pids: &[u32]) -> anyhow::Result<Self> {
+        let mut stopped = Self(Vec::new());
+        for pid in pids {
+            let pid = Pid::from_raw(i32::try_from(*pid).context("a process id fits into an i32")?);
+            kill(pid, Signal::SIGSTOP)
+                .with_context(|| format!("process {pid} could not be stopped"))?;
+            stopped.0.push(pid);
+        }
+        Ok(stopped)
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> u32 {
+        self.0.len() as u32
     }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // One that is gone needs no waking.
-        let _ = kill(self.0, Signal::SIGCONT);
+        for pid in &self.0 {
+            // One that is gone needs no waking.
+            let _ = kill(*pid, Signal::SIGCONT);
+        }
     }
 }
 
 /// Stops the process `stall.after` the window's start, for as long as the stall lasts.
 pub async fn stall(pid: u32, start_ns: u64, stall: Stall) -> anyhow::Result<()> {
     sleep_until(bench_host::clock::after(start_ns, stall.after)).await;
-    let stopped = Stopped::stop(pid)?;
+    let stopped = Stopped::stop(&[pid]).context("the service")?;
     sleep_until(bench_host::clock::after(
         start_ns,
         stall.after + stall.lasting,
@@ -97,8 +110,8 @@ mod tests {
         };
         let error = stall(child.id(), 0, soon).await.unwrap_err();
         assert!(
-            error.to_string().contains("could not be stopped"),
-            "{error}"
+            format!("{error:#}").contains("could not be stopped"),
+            "{error:#}"
         );
     }
 }

@@ -46,6 +46,21 @@ pub fn merge<'a>(parts: impl IntoIterator<Item = &'a Histogram<u64>>) -> Histogr
     all
 }
 
+/// The distribution of the sum of two independent latencies: every pair of samples, weighted. Percentiles of a sum are not
+/// sums of percentiles, which is why this is needed.
+pub fn sum(a: &Histogram<u64>, b: &Histogram<u64>) -> Histogram<u64> {
+    let mut all = new();
+    all.auto(true);
+    for x in a.iter_recorded() {
+        for y in b.iter_recorded() {
+            let value = x.value_iterated_to() + y.value_iterated_to();
+            all.record_n(value, x.count_at_value() * y.count_at_value())
+                .expect("an auto-resizing histogram takes every value");
+        }
+    }
+    all
+}
+
 /// A percentile under right-censoring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantile {
@@ -133,6 +148,19 @@ mod tests {
                 .unwrap_err()
                 .contains("expected an HdrHistogram")
         );
+    }
+
+    #[test]
+    fn a_sum_of_independent_latencies_is_every_pair() {
+        let both = sum(&of([100, 200]), &of([10, 10, 1_000]));
+        assert_eq!(both.len(), 6);
+        assert_eq!((both.count_at(110), both.count_at(210)), (2, 2));
+        assert_eq!((both.count_at(1_100), both.count_at(1_200)), (1, 1));
+        // One in a hundred twice is not one in a hundred: the percentile of a sum is not the sum of percentiles.
+        let rare = of((0..1_000).map(|i| if i % 100 == 0 { 1_000_000 } else { 1_000 }));
+        let p99 = |h: &Histogram<u64>| quantile(h, 0, 0, 0.99).unwrap().value();
+        assert_eq!(p99(&rare), 1_000);
+        assert!(p99(&sum(&rare, &rare)) > 1_000_000);
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub struct Evidence {
     pub durability_declared: String,
     /// The class found in force, where it could be read back.
     pub durability_read_back: Option<String>,
+    /// Class `power` only: flush requests that the disk completed in the window, where the kernel counts them.
+    pub flushes: Option<u64>,
     /// Lateness p99, ns (open loop).
     pub lateness_p99_ns: Option<u64>,
     /// Accept p99, ns.
@@ -239,6 +241,12 @@ fn conditions(e: &Evidence, found: &mut Found) {
                 "durability `{}` was declared, and `{read_back}` is in force",
                 e.durability_declared
             ),
+        );
+    }
+    if e.flushes == Some(0) && e.ledger.acknowledged > 0 {
+        found.add(
+            State::Invalid,
+            "durability `power` was declared, and the disk flushed nothing while orders were acknowledged".into(),
         );
     }
 }

@@ -130,6 +130,18 @@ fn another_durability_than_declared_is_invalid() {
 }
 
 #[test]
+fn power_without_a_flush_is_invalid() {
+    says(
+        &spoilt(|e| e.flushes = Some(0)),
+        State::Invalid,
+        "the disk flushed nothing",
+    );
+    for seen in [None, Some(1)] {
+        assert_eq!(spoilt(|e| e.flushes = seen).state, State::Valid);
+    }
+}
+
+#[test]
 fn a_loss_is_invalid_without_a_fault_and_a_finding_with_one() {
     says(
         &spoilt(|e| e.ledger.lost = Some(1)),

@@ -2,11 +2,12 @@
 //! counted is a sentence beside the figures, never a silent zero.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
-use super::{open_process, process_cpu_ns, process_error, with_descendants};
+use super::{CgroupCpu, open_process, process_cpu_ns, process_error, with_descendants};
 use crate::Error;
 use crate::clock::now_ns;
 
@@ -16,6 +17,7 @@ pub struct CpuMeter {
     name: String,
     roots: Vec<u32>,
     descendants: bool,
+    cgroup: Option<PathBuf>,
 }
 
 impl CpuMeter {
@@ -26,6 +28,16 @@ impl CpuMeter {
             name: name.into(),
             roots: pids.to_vec(),
             descendants: false,
+            cgroup: None,
+        }
+    }
+
+    /// Everything in a cgroup, for containers whose processes can't be seen from here: CPU time only.
+    #[must_use]
+    pub fn of_cgroup(name: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
+        Self {
+            cgroup: Some(directory.into()),
+            ..Self::new(name, &[])
         }
     }
 
@@ -68,9 +80,15 @@ impl CpuMeter {
                 Err(error) => unread.push(format!("{}: {error}", self.name)),
             }
         }
+        let cgroup = self.cgroup.as_ref().and_then(|directory| {
+            CgroupCpu::read(directory)
+                .map_err(|error| unread.push(format!("{}: {error}", self.name)))
+                .ok()
+        });
         CpuSnapshot {
             at_ns,
             processes,
+            cgroup,
             unread,
         }
     }
@@ -82,6 +100,7 @@ pub struct CpuSnapshot {
     /// When the clocks were read.
     pub at_ns: u64,
     processes: BTreeMap<u32, Reading>,
+    cgroup: Option<CgroupCpu>,
     unread: Vec<String>,
 }
 
@@ -152,6 +171,16 @@ impl CpuSnapshot {
             errors: earlier.unread.iter().chain(&self.unread).cloned().collect(),
             ..CpuUsage::default()
         };
+        if let (Some(now), Some(before)) = (&self.cgroup, &earlier.cgroup) {
+            let used = now.since(before);
+            usage.cpu_ns += used.cpu_ns;
+            if used.throttled_ns > 0 {
+                usage.errors.push(format!(
+                    "the cgroup was held back by its CPU limit for {} ms: what was measured is the limit; lift it",
+                    used.throttled_ns / 1_000_000
+                ));
+            }
+        }
         for (pid, before) in &earlier.processes {
             if self.processes.get(pid).map(|now| now.born) != Some(before.born) {
                 usage.errors.push(format!(
@@ -229,6 +258,26 @@ mod tests {
         assert_eq!(usage.cpu_ns, 0);
         let errors = usage.errors.join("\n");
         assert!(errors.contains(&format!("process {pid} (sh) was expected to run through")));
+    }
+
+    #[test]
+    fn a_cgroup_is_charged_as_a_whole_and_its_limit_is_a_sentence() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |used: u64, throttled: u64| {
+            let text = format!("usage_usec {used}\nthrottled_usec {throttled}\n");
+            std::fs::write(directory.path().join("cpu.stat"), text).unwrap();
+        };
+        let meter = CpuMeter::of_cgroup("broker", directory.path());
+        write(1_000, 0);
+        let before = meter.snapshot();
+        write(3_500, 0);
+        let usage = meter.snapshot().since(&before);
+        assert_eq!((usage.cpu_ns, usage.errors.len()), (2_500_000, 0));
+        write(3_500, 4_000);
+        let usage = meter.snapshot().since(&before);
+        assert!(usage.errors[0].contains("held back by its CPU limit for 4 ms"));
+        std::fs::remove_file(directory.path().join("cpu.stat")).unwrap();
+        assert_eq!(meter.snapshot().since(&before).errors.len(), 1);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! processes can't be seen, and of the whole machine ([`MachineCpu`]). It knows no roles; the caller names them.
 
 mod cgroup;
+mod instructions;
 mod machine;
 mod meter;
 
 pub use cgroup::{CgroupCpu, cgroup_of};
+pub use instructions::Instructions;
 pub use machine::{CoreTime, MachineCpu, MachineUsage};
 pub use meter::{CpuMeter, CpuSnapshot, CpuUsage};
 

@@ -1,0 +1,255 @@
+//! Runs a plan: finds the brokers, warms them, runs every trial, keeps each as it ends, and derives ratios and
+//! verdicts at the end. Prints nothing itself: it tells a [`Progress`].
+
+mod ground;
+mod options;
+
+pub use options::Options;
+
+use crate::experiment::{self, Suite};
+use crate::plan::{Plan, Planned};
+use crate::results::{self, Run, State, Store};
+use crate::stack::Brokers;
+use crate::trial::{self, Surroundings};
+use crate::{brokers, claims, manifest};
+use bench_host::place::Placement;
+use ground::Ground;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Is told what happens.
+pub trait Progress {
+    /// A line about the set-up.
+    fn note(&self, text: &str);
+    /// The plan is fixed: so many trials, about so long.
+    fn planned(&self, trials: usize, expected: Duration);
+    /// A trial of the resumed run is there already.
+    fn kept(&self, expected: Duration);
+    /// A disturbed block is run again: so many trials more, about so long.
+    fn again(&self, trials: usize, expected: Duration);
+    /// A trial begins.
+    fn begins(&self, planned: &Planned, attempt: u32);
+    /// A trial ended.
+    fn ended(&self, trial: &results::Trial, expected: Duration);
+}
+
+/// A block is run again at most so often for causes outside of the run (DESIGN section 6).
+const MOST_RERUNS: u32 = 2;
+
+/// Runs it all. Returns the folder and whether every cell kept enough blocks.
+pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<(Store, bool)> {
+    let began = Instant::now();
+    let experiments = options.resolve().map_err(anyhow::Error::msg)?;
+    trial::plant_codec(options.plant.as_deref()).map_err(anyhow::Error::msg)?;
+    let program = crate::service::Launch::find_program()?;
+    let mut brokers = Brokers::find();
+    let (usable, skipped) =
+        brokers::usable(&options.wanted(), &mut brokers, |text| progress.note(text)).await;
+    let plan = options.plan(&experiments, &usable);
+    let placement = if options.pin {
+        Placement::for_this_machine(1)?
+    } else {
+        Placement::none("asked for with --pin none")
+    };
+    let mut run = Run {
+        manifest: manifest::begin(
+            options.suite.name(),
+            plan.blocks.len() as u32,
+            options.seed,
+            placement.why.clone(),
+            &brokers,
+            options.exclusive,
+        ),
+        skipped,
+        ..Run::default()
+    };
+    run.manifest.settings.extend(options.remembered(&plan));
+    let mut store = match &options.resume {
+        None => Store::create(&options.out, run)?,
+        Some(dir) => options::reopen(dir, &run)?,
+    };
+    let surroundings = Surroundings {
+        program,
+        placement,
+        brokers,
+        idle: BTreeMap::new(),
+        seed: options.seed,
+        zero_ns: bench_host::clock::now_ns(),
+        plant: options.plant.clone(),
+    };
+
+    if experiments
+        .iter()
+        .any(|experiment| experiment.name == "size")
+    {
+        progress.note("counting sizes");
+        let rows = experiment::size::count(options.seed, |_| ());
+        store.update(|run| run.sizes = rows)?;
+    }
+    if let Some(codec) = experiments.iter().find(|e| e.name == "codec")
+        && store.run().codecs.is_empty()
+    {
+        progress.note("measuring codecs");
+        let blocks = options.blocks.unwrap_or((codec.blocks)(options.suite));
+        let rows = measure_codecs(options, blocks, &surroundings.placement).await?;
+        store.update(|run| run.codecs = rows)?;
+    }
+    let mut ground = Ground {
+        with_broker: plan
+            .transports()
+            .into_iter()
+            .filter(|transport| transport.needs_broker())
+            .collect(),
+        longest_warm_up: match options.suite {
+            Suite::Quick => Duration::from_secs(20),
+            Suite::Full => Duration::from_secs(60),
+        },
+        surroundings,
+    };
+    ground.warm(&mut store, progress).await?;
+
+    progress.planned(plan.trials().count(), plan.expected_time());
+    let ending = run_blocks(&plan, options, began, &mut ground, &mut store, progress).await;
+    store.update(|run| {
+        run.tables = experiments
+            .iter()
+            .flat_map(|experiment| (experiment.analysis)(run))
+            .collect();
+        claims::conclude(run);
+    })?;
+    ending?;
+    let complete = claims::without_headline(store.run()).is_empty();
+    Ok((store, complete))
+}
+
+/// On a thread of its own, on the client's cores: this one has a runtime to run.
+async fn measure_codecs(
+    options: &Options,
+    blocks: u32,
+    placement: &Placement,
+) -> anyhow::Result<Vec<results::CodecRow>> {
+    let (suite, seed, cpus) = (options.suite, options.seed, placement.client.clone());
+    let measuring = std::thread::Builder::new()
+        .name("codecs".into())
+        .spawn(move || {
+            if let Some(cpus) = &cpus {
+                bench_host::place::pin_thread(cpus)?;
+            }
+            Ok(experiment::codec::measure(suite, blocks, seed))
+        })?;
+    tokio::task::spawn_blocking(move || measuring.join())
+        .await?
+        .map_err(|_| anyhow::anyhow!("the thread that measures codecs panicked"))?
+}
+
+/// Runs what is missing of every block, then again those blocks that something outside disturbed, as far as the budget
+/// allows. What is missing is read from the store, so an interrupted run goes on where it was.
+async fn run_blocks(
+    plan: &Plan,
+    options: &Options,
+    began: Instant,
+    ground: &mut Ground,
+    store: &mut Store,
+    progress: &impl Progress,
+) -> anyhow::Result<()> {
+    let restarts = ground::restarts_before(plan.blocks.len(), options.broker_restarts);
+    for (block, trials) in plan.blocks.iter().enumerate() {
+        // A resumed run began with instances of its own.
+        let missing = trials
+            .iter()
+            .any(|planned| !is_done(store.run(), planned, 0));
+        if missing && restarts.contains(&block) && !ground.with_broker.is_empty() {
+            ground.renew(store, progress).await?;
+        }
+        run_attempt(trials, 0, &ground.surroundings, store, progress).await?;
+    }
+    let surroundings = &ground.surroundings;
+    let mut left_out = 0;
+    for attempt in 1..=MOST_RERUNS {
+        for (block, trials) in plan.blocks.iter().enumerate() {
+            if !disturbed(store.run(), block as u32, attempt - 1) {
+                continue;
+            }
+            let time: Duration = trials
+                .iter()
+                .map(|planned| planned.cell.expected_time())
+                .sum();
+            if began.elapsed() + time > options.suite.budget() {
+                left_out += 1;
+                continue;
+            }
+            progress.again(trials.len(), time);
+            run_attempt(trials, attempt, surroundings, store, progress).await?;
+        }
+    }
+    store.update(|run| {
+        let reruns = run.trials.iter().filter(|trial| trial.attempt > 0).count();
+        run.manifest
+            .settings
+            .insert("trials run again".into(), reruns.to_string());
+        run.manifest.settings.insert(
+            "disturbed blocks not run again for lack of time".into(),
+            left_out.to_string(),
+        );
+    })?;
+    Ok(())
+}
+
+async fn run_attempt(
+    trials: &[Planned],
+    attempt: u32,
+    surroundings: &Surroundings,
+    store: &mut Store,
+    progress: &impl Progress,
+) -> anyhow::Result<()> {
+    for planned in trials {
+        if is_done(store.run(), planned, attempt) {
+            progress.kept(planned.cell.expected_time());
+            continue;
+        }
+        progress.begins(planned, attempt);
+        let trial = attempt_trial(planned, attempt, surroundings).await;
+        progress.ended(&trial, planned.cell.expected_time());
+        store.append_trial(trial)?;
+    }
+    Ok(())
+}
+
+fn is_done(run: &Run, planned: &Planned, attempt: u32) -> bool {
+    let id = planned.cell.id();
+    run.trials.iter().any(|trial| {
+        (trial.block, trial.attempt) == (planned.block, attempt) && trial.cell.id == id
+    })
+}
+
+/// Whether something outside disturbed this attempt at a block.
+fn disturbed(run: &Run, block: u32, attempt: u32) -> bool {
+    run.trials
+        .iter()
+        .any(|trial| (trial.block, trial.attempt) == (block, attempt) && trial.validity.external)
+}
+
+/// A trial that could not be run is kept as INVALID with its reason: one failure must not lose the rest.
+async fn attempt_trial(
+    planned: &Planned,
+    attempt: u32,
+    surroundings: &Surroundings,
+) -> results::Trial {
+    let mut trial = match trial::run(&planned.cell, trial::fresh_run_id(), surroundings).await {
+        Ok(trial) => trial,
+        Err(error) => results::Trial {
+            cell: planned.cell.describe(),
+            validity: results::Validity {
+                state: State::Invalid,
+                reasons: vec![format!("the trial could not be run: {error:#}")],
+                external: false,
+            },
+            ..results::Trial::default()
+        },
+    };
+    trial.experiment = planned.experiment.clone();
+    trial.shared_with = planned.shared_with.clone();
+    trial.block = planned.block;
+    trial.attempt = attempt;
+    trial
+}

@@ -1,0 +1,191 @@
+//! What to run, and what of it the manifest remembers so that an interrupted run can be gone on with.
+
+use crate::experiment::{self, Experiment, Suite};
+use crate::plan::Plan;
+use crate::results::{self, Run, Store};
+use bench_transport::Transport;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Under this name the manifest keeps what was planted: such a run tests the instrument, and measures nothing else.
+const PLANTED: &str = "planted";
+
+/// Under this name the manifest keeps what identifies the plan.
+const PLAN: &str = "plan";
+
+/// And under this one how often the brokers are restarted.
+const RESTARTS: &str = "broker restarts";
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which experiments; all if empty.
+    pub experiments: Vec<String>,
+    /// How much.
+    pub suite: Suite,
+    /// Over which transports; all if empty.
+    pub transports: Vec<Transport>,
+    /// Blocks, where the suite's own number is not wanted.
+    pub blocks: Option<u32>,
+    /// Seed of plan, arrivals, corpora and slowness.
+    pub seed: u64,
+    /// Whether processes are pinned.
+    pub pin: bool,
+    /// Where results go.
+    pub out: PathBuf,
+    /// The user says that nothing else runs.
+    pub exclusive: bool,
+    /// How often the brokers are restarted in mid-run, for figures that hold for more than one instance.
+    pub broker_restarts: u32,
+    /// A slower codec planted into both ends, for a test of what an analysis finds: `codec=protobuf:10000`.
+    pub plant: Option<String>,
+    /// Go on with the run in this folder.
+    pub resume: Option<PathBuf>,
+}
+
+impl Options {
+    /// The experiments by name, each once, in the order of the list.
+    pub fn resolve(&self) -> Result<Vec<&'static Experiment>, String> {
+        if self.experiments.is_empty() {
+            return experiment::ALL
+                .iter()
+                .map(|experiment| experiment::find(experiment.name))
+                .collect();
+        }
+        let mut found: Vec<&'static Experiment> = Vec::new();
+        for name in &self.experiments {
+            let experiment = experiment::find(name)?;
+            if !found.iter().any(|there| there.name == experiment.name) {
+                found.push(experiment);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The plan over these transports.
+    pub fn plan(&self, experiments: &[&Experiment], transports: &[Transport]) -> Plan {
+        Plan::new(experiments, self.suite, transports, self.blocks, self.seed)
+    }
+
+    /// The options that an interrupted run in `dir` was started with, to go on with it.
+    pub fn of_interrupted(dir: &Path) -> anyhow::Result<Self> {
+        let store = Store::open(dir)?;
+        let manifest = &store.run().manifest;
+        let list = |name: &str| -> Vec<String> {
+            let text = manifest.settings.get(name).map_or("", String::as_str);
+            text.split(", ")
+                .filter(|item| !item.is_empty())
+                .map(str::to_string)
+                .collect()
+        };
+        let suite = <Suite as clap::ValueEnum>::from_str(&manifest.suite, true).map_err(|_| {
+            anyhow::anyhow!(
+                "{} was run with the suite '{}', which this build does not know; start a new run",
+                dir.display(),
+                manifest.suite
+            )
+        })?;
+        Ok(Self {
+            experiments: list("experiments"),
+            suite,
+            transports: list("transports")
+                .iter()
+                .map(|name| name.parse())
+                .collect::<Result<_, String>>()
+                .map_err(anyhow::Error::msg)?,
+            blocks: manifest
+                .settings
+                .get("blocks")
+                .and_then(|blocks| blocks.parse().ok()),
+            seed: manifest.seed,
+            pin: manifest.settings.get("pin").is_none_or(|pin| pin == "auto"),
+            out: dir.to_path_buf(),
+            exclusive: manifest.exclusive,
+            broker_restarts: manifest
+                .settings
+                .get(RESTARTS)
+                .and_then(|restarts| restarts.parse().ok())
+                .unwrap_or(0),
+            plant: manifest.settings.get(PLANTED).cloned(),
+            resume: Some(dir.to_path_buf()),
+        })
+    }
+
+    /// What [`Options::of_interrupted`] needs to know again.
+    pub(super) fn remembered(&self, plan: &Plan) -> BTreeMap<String, String> {
+        let names = |items: &[String]| items.join(", ");
+        let transports: Vec<String> = self.wanted().iter().map(ToString::to_string).collect();
+        let mut settings = BTreeMap::from([
+            ("experiments".to_string(), names(&self.experiments)),
+            ("transports".to_string(), names(&transports)),
+            (
+                "pin".to_string(),
+                if self.pin { "auto" } else { "none" }.to_string(),
+            ),
+            (PLAN.to_string(), plan.fingerprint()),
+            (RESTARTS.to_string(), self.broker_restarts.to_string()),
+        ]);
+        if let Some(plant) = &self.plant {
+            settings.insert(PLANTED.into(), plant.clone());
+        }
+        if let Some(blocks) = self.blocks {
+            settings.insert("blocks".into(), blocks.to_string());
+        }
+        settings
+    }
+
+    pub(super) fn wanted(&self) -> Vec<Transport> {
+        if self.transports.is_empty() {
+            Transport::ALL.to_vec()
+        } else {
+            self.transports.clone()
+        }
+    }
+}
+
+/// Opens a run to go on with it, if it is the same plan by the same build on the same brokers.
+pub(super) fn reopen(dir: &Path, now: &Run) -> anyhow::Result<Store> {
+    let store = Store::open(dir)?;
+    let then = &store.run().manifest;
+    let built = |manifest: &results::Manifest| {
+        format!(
+            "commit {}, {}",
+            manifest.commit.as_deref().unwrap_or("unknown"),
+            if manifest.dirty == Some(false) {
+                "clean"
+            } else {
+                "with changes"
+            }
+        )
+    };
+    let kept = [
+        ("the build", built(then), built(&now.manifest)),
+        (
+            "the plan",
+            then.settings.get(PLAN).cloned().unwrap_or_default(),
+            now.manifest.settings[PLAN].clone(),
+        ),
+        (
+            "the brokers",
+            format!("{:?}", then.brokers),
+            format!("{:?}", now.manifest.brokers),
+        ),
+        (
+            "the machine",
+            then.machine.get("cpu_model").cloned().unwrap_or_default(),
+            now.manifest
+                .machine
+                .get("cpu_model")
+                .cloned()
+                .unwrap_or_default(),
+        ),
+    ];
+    for (what, then, now) in kept {
+        anyhow::ensure!(
+            then == now,
+            "{} cannot be gone on with: {what} changed since (then {then}; now {now}), and one run mixes neither; start a new run instead",
+            dir.display()
+        );
+    }
+    Ok(store)
+}
