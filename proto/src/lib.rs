@@ -3,6 +3,7 @@
 //! the control messages.
 //! It knows no socket, no clock and no process.
 
+pub mod among;
 pub mod burden;
 pub mod canonical;
 pub mod control;
@@ -25,7 +26,10 @@ pub use corpus::{Corpus, PayloadClass};
 pub use durability::Durability;
 pub use format::{Format, Kind, Message};
 pub use ledger::{CallerLedger, ServiceLedger};
-pub use order::{Address, Blob, Item, Money, Order, OrderQuery, Receipt, Status, Summary};
+pub use order::{
+    Address, Blob, Item, Money, Order, OrderQuery, Placed, PlacedList, Placement, PlacementList,
+    Receipt, Rejection, Status, Summary,
+};
 pub use slowness::Slowness;
 pub use stamp::Stamp;
 pub use validate::{Refusal, validate};

@@ -120,6 +120,7 @@ impl Tally {
             unknown: self.unknown.load(Ordering::Relaxed),
             late_confirms: self.late_confirms.load(Ordering::Relaxed),
             queue_full: self.queue_full.load(Ordering::Relaxed),
+            shared_requests: 0,
         }
     }
 }

@@ -4,14 +4,18 @@
 mod broker;
 pub mod grpc;
 pub mod h2;
+mod kind;
 mod net;
 pub mod queue;
 pub mod rest;
+mod shared;
 pub mod stream;
 pub mod tcp;
 mod tls;
 
 pub use tls::{Identity, Tls};
+
+pub use kind::CallKind;
 
 use bench_proto::format::Answer;
 use bench_proto::{Durability, Format, Kind, Message, Stamp};
@@ -111,6 +115,10 @@ pub struct Settings {
     pub format: Format,
     /// Rest only.
     pub http: HttpVersion,
+    /// How operations are spread over requests; orders only, a blob's call is always unary.
+    pub kind: CallKind,
+    /// Operations per stream or list, where the kind gathers them.
+    pub batch: usize,
     /// TCP connections (tcp, rest h1: at most so many, opened on demand; rest h2, grpc: channels).
     pub connections: usize,
     /// In-flight bound of one caller: the confirm window of queue and stream.
@@ -131,6 +139,9 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
+/// Operations per stream or list where nothing else is asked for.
+pub const DEFAULT_BATCH: usize = 32;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -138,6 +149,8 @@ impl Default for Settings {
             scope: "orders".into(),
             format: Format::Protobuf,
             http: HttpVersion::H1,
+            kind: CallKind::Unary,
+            batch: DEFAULT_BATCH,
             connections: 1,
             window: 1_024,
             deadline: Duration::from_secs(5),
@@ -221,6 +234,9 @@ pub struct Counters {
     pub late_confirms: u64,
     /// Times the library's own queue was full and the call waited.
     pub queue_full: u64,
+    /// Streams and lists begun that operations share.
+    #[serde(default)]
+    pub shared_requests: u64,
 }
 
 impl Counters {
@@ -232,6 +248,7 @@ impl Counters {
             unknown,
             late_confirms,
             queue_full,
+            shared_requests,
         } = *self;
         [
             ("connects", connects),
@@ -239,6 +256,7 @@ impl Counters {
             ("unknown", unknown),
             ("late_confirms", late_confirms),
             ("queue_full", queue_full),
+            ("shared_requests", shared_requests),
         ]
         .into_iter()
     }
@@ -251,6 +269,7 @@ impl Counters {
             unknown: self.unknown + other.unknown,
             late_confirms: self.late_confirms + other.late_confirms,
             queue_full: self.queue_full + other.queue_full,
+            shared_requests: self.shared_requests + other.shared_requests,
         }
     }
 
@@ -262,6 +281,7 @@ impl Counters {
             unknown: self.unknown - earlier.unknown,
             late_confirms: self.late_confirms - earlier.late_confirms,
             queue_full: self.queue_full - earlier.queue_full,
+            shared_requests: self.shared_requests - earlier.shared_requests,
         }
     }
 }

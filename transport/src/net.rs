@@ -116,6 +116,7 @@ pub(crate) struct Meter {
     reconnects: AtomicU64,
     lost: AtomicU64,
     unknown: AtomicU64,
+    shared: AtomicU64,
 }
 
 impl Meter {
@@ -138,11 +139,17 @@ impl Meter {
         self.unknown.fetch_add(calls, Relaxed);
     }
 
+    /// A request began that operations share.
+    pub(crate) fn shared(&self) {
+        self.shared.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             connects: self.connects.load(Relaxed),
             reconnects: self.reconnects.load(Relaxed),
             unknown: self.unknown.load(Relaxed),
+            shared_requests: self.shared.load(Relaxed),
             ..Counters::default()
         }
     }

@@ -13,6 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
 
+/// Where lists of orders go.
+const LIST: &str = "/v1/orders:batch";
+
 /// A listener without a caller.
 async fn listen<H: Hop>(service: &tokio::runtime::Handle) -> (Shop, Listener) {
     let shop = Shop::default();
@@ -106,6 +109,9 @@ fn every_kind_of_bad_request_has_its_status_and_its_name() {
         let order = serde_json::to_string(&good_order(0)).unwrap();
         let length = format!("content-length: {}", order.len());
         let bad_stamp = format!("{}: not-a-stamp", Stamp::HEADER);
+        let good_stamp = support::stamp(0).to_text();
+        let good_stamp = String::from_utf8_lossy(&good_stamp);
+        let stamp = format!("{}: {good_stamp}", Stamp::HEADER);
         let orders = "/v1/orders";
         let cases = [
             (
@@ -117,6 +123,30 @@ fn every_kind_of_bad_request_has_its_status_and_its_name() {
                 400,
                 "rest malformed",
                 post(orders, &[protobuf, "content-length: 3"], "\x7f\x7f\x7f"),
+            ),
+            (
+                400,
+                "rest malformed",
+                post(LIST, &[json, "content-length: 2"], "[]"),
+            ),
+            (
+                400,
+                "rest list",
+                post(LIST, &[json, "content-length: 2"], "{}"),
+            ),
+            (
+                400,
+                "rest stamp",
+                post(
+                    LIST,
+                    &[json, "content-length: 36"],
+                    r#"{"placements":[{},{"stamp":"AAAA"}]}"#,
+                ),
+            ),
+            (
+                400,
+                "rest stamp",
+                post(LIST, &[json, &stamp, "content-length: 2"], "{}"),
             ),
             (
                 415,
@@ -199,6 +229,29 @@ fn an_order_sent_by_hand_is_answered_in_its_own_format() {
             let answer = say(&listener.address, get.as_bytes()).await;
             assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{path}");
         }
+    });
+}
+
+#[test]
+fn a_list_sent_by_hand_says_what_became_of_each_of_its_orders() {
+    between_two_ends(async |service| {
+        let (shop, listener) = listen::<RestH1>(&service).await;
+        let good = serde_json::to_string(&good_order(0)).unwrap();
+        let list = format!(r#"{{"placements":[{{"order":{good}}},{{}}]}}"#);
+        let length = format!("content-length: {}", list.len());
+        let head = ["content-type: application/json", &length];
+        let answer = say(&listener.address, &post(LIST, &head, &list)).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        let body = answer.split("\r\n\r\n").nth(1).unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let placed = body["placed"].as_array().unwrap();
+        assert_eq!(placed.len(), 2, "{body}");
+        assert_eq!(placed[0]["receipt"]["order_id"], good_order(0).order_id);
+        let refused = placed[1]["refused"].as_str().unwrap();
+        assert!(refused.contains("at least one line"), "{body}");
+        assert_eq!(shop.finished(), 2);
+        listener.stop().await;
     });
 }
 

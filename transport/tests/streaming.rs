@@ -3,7 +3,7 @@
 mod support;
 
 use bench_proto::validate::validate;
-use bench_proto::{Format, OrderQuery, Receipt};
+use bench_proto::{Format, Order, OrderQuery, Placed, Placement, PlacementList, Receipt};
 use bench_transport::grpc::GrpcCaller;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use support::hops::{Grpc, open, settings};
@@ -34,16 +34,52 @@ fn receipts() -> Vec<Receipt> {
         .collect()
 }
 
+/// An order among others, without a Stamp.
+fn among(order: Order) -> Placement {
+    Placement {
+        order: Some(order),
+        stamp: Vec::new(),
+    }
+}
+
+/// What becomes of the good orders 0 … [`ORDERS`].
+fn placed() -> Vec<Placed> {
+    let placed = |receipt| Placed {
+        receipt: Some(receipt),
+        ..Placed::default()
+    };
+    receipts().into_iter().map(placed).collect()
+}
+
 #[test]
 fn a_stream_of_orders_is_summed_up_with_its_refusals() {
     with_caller(async |shop, caller, _| {
-        let orders = (0..ORDERS).map(good_order).chain([bad_order(ORDERS).0]);
-        let orders: Vec<_> = orders.collect();
-        let summary = caller.place_many(stream::iter(orders)).await.unwrap();
+        let (bad, reason) = bad_order(ORDERS);
+        let orders = (0..ORDERS).map(good_order).chain([bad]);
+        let orders: Vec<_> = orders.map(among).collect();
+        let summary = caller.contract().place_many(stream::iter(orders)).await;
+        let summary = summary.unwrap().into_inner();
         assert_eq!((summary.accepted, summary.refused), (ORDERS, 1));
+        assert_eq!(summary.failed, 0);
+        assert_eq!(summary.rejections.len(), 1);
+        let rejection = &summary.rejections[0];
+        assert_eq!((rejection.index, rejection.failed), (ORDERS, false));
+        assert_eq!(rejection.reason, reason);
         let total: i64 = receipts().iter().map(|receipt| receipt.total_cents).sum();
         assert_eq!(summary.total_cents, total);
         assert_eq!(shop.finished(), ORDERS + 1);
+    });
+}
+
+#[test]
+fn a_list_of_orders_streams_back_what_became_of_each() {
+    with_caller(async |shop, caller, _| {
+        let placements = (0..ORDERS).map(good_order).map(among).collect();
+        let list = PlacementList { placements };
+        let answers = caller.contract().place_each(list).await.unwrap();
+        let answers: Vec<Placed> = answers.into_inner().try_collect().await.unwrap();
+        assert_eq!(answers, placed());
+        assert_eq!(shop.finished(), ORDERS);
     });
 }
 
@@ -54,10 +90,12 @@ fn watching_streams_as_many_receipts_as_were_asked_for() {
             count: 300,
             seed: 5,
         };
-        let watched: Vec<Receipt> = caller
+        let mut contract = caller.contract();
+        let watched: Vec<Receipt> = contract
             .watch(query)
             .await
             .unwrap()
+            .into_inner()
             .try_collect()
             .await
             .unwrap();
@@ -67,10 +105,11 @@ fn watching_streams_as_many_receipts_as_were_asked_for() {
                 .iter()
                 .all(|receipt| receipt.lines == 3 && receipt.total_cents > 0)
         );
-        let again: Vec<Receipt> = caller
+        let again: Vec<Receipt> = contract
             .watch(query)
             .await
             .unwrap()
+            .into_inner()
             .try_collect()
             .await
             .unwrap();
@@ -80,27 +119,66 @@ fn watching_streams_as_many_receipts_as_were_asked_for() {
 }
 
 #[test]
-fn exchanged_receipts_come_in_the_order_of_their_orders() {
+fn exchanged_answers_come_in_the_order_of_their_orders() {
     with_caller(async |shop, caller, _| {
-        shop.pace(Pace::Every(std::time::Duration::from_millis(1)));
-        let orders: Vec<_> = (0..ORDERS).map(good_order).collect();
-        let exchanged = caller.exchange(stream::iter(orders)).await.unwrap();
-        let exchanged: Vec<Receipt> = exchanged.try_collect().await.unwrap();
-        assert_eq!(exchanged, receipts());
+        shop.pace(Pace::Odd(std::time::Duration::from_millis(5)));
+        let orders: Vec<_> = (0..ORDERS).map(good_order).map(among).collect();
+        let answers = caller.contract().exchange(stream::iter(orders)).await;
+        let answers = answers.unwrap().into_inner();
+        let answers: Vec<Placed> = answers.try_collect().await.unwrap();
+        assert_eq!(answers, placed());
     });
 }
 
 #[test]
-fn an_exchange_ends_with_the_first_refusal() {
+fn a_refusal_in_an_exchange_spares_the_orders_after_it() {
     with_caller(async |_, caller, _| {
-        let orders = vec![good_order(0), bad_order(1).0, good_order(2)];
-        let mut exchanged = caller.exchange(stream::iter(orders)).await.unwrap();
-        let first = exchanged.next().await.unwrap().unwrap();
-        assert_eq!(first, validate(&good_order(0)).unwrap());
-        let status = exchanged.next().await.unwrap().unwrap_err();
+        let (bad, reason) = bad_order(1);
+        let orders = [good_order(0), bad, good_order(2)].map(among);
+        let answers = caller.contract().exchange(stream::iter(orders)).await;
+        let answers = answers.unwrap().into_inner();
+        let answers: Vec<Placed> = answers.try_collect().await.unwrap();
+        let refused = Placed {
+            refused: Some(reason),
+            ..Placed::default()
+        };
+        let mut expected = placed();
+        expected.truncate(3);
+        expected[1] = refused;
+        assert_eq!(answers, expected);
+    });
+}
+
+#[test]
+fn a_stamp_that_cannot_be_read_ends_a_stream_and_spares_a_list_nothing() {
+    with_caller(async |shop, caller, _| {
+        let broken = Placement {
+            stamp: vec![7; 3],
+            ..among(good_order(1))
+        };
+        let orders = vec![among(good_order(0)), broken];
+        let answers = caller
+            .contract()
+            .exchange(stream::iter(orders.clone()))
+            .await;
+        let mut answers = answers.unwrap().into_inner();
+        assert_eq!(answers.next().await.unwrap().unwrap(), placed()[0]);
+        let status = answers.next().await.unwrap().unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(status.message(), bad_order(1).1);
-        assert!(exchanged.next().await.is_none());
+        assert!(status.message().contains("32 bytes"), "{status}");
+        assert!(answers.next().await.is_none());
+        assert_eq!(shop.finished(), 1);
+
+        let list = PlacementList { placements: orders };
+        let status = caller.contract().place_each(list).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let empty = caller.contract().place_each(PlacementList::default()).await;
+        let status = empty.unwrap_err();
+        assert!(status.message().contains("1 to 10000"), "{status}");
+        assert_eq!(shop.finished(), 1, "nothing of a refused list is worked on");
+        let rejections = shop.rejections();
+        assert_eq!(rejections["grpc stamp"], 2);
+        assert_eq!(rejections["grpc list"], 1);
     });
 }
 

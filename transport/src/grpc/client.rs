@@ -2,15 +2,17 @@
 //! cut, used in turn.
 
 use super::codec::PassThrough;
+use super::streams::Streams;
 use super::{OUTCOME, STAMP};
 use crate::h2::{self, Gathering};
 use crate::net::{self, Dialer};
-use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
+use crate::{
+    CallKind, CallResult, Caller, Counters, Failure, Outcome, Settings, Transport, shared,
+};
 use bench_host::clock::now_ns;
 use bench_proto::order::order_service_client::OrderServiceClient;
-use bench_proto::{Format, Kind, Order, OrderQuery, Receipt, Stamp, Summary};
+use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
-use futures_util::Stream;
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
@@ -25,22 +27,30 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, Request, Status};
 
 /// The sending end of the grpc transport.
 #[derive(Clone, Debug)]
-pub struct GrpcCaller(Rc<Inner>);
+pub struct GrpcCaller {
+    inner: Rc<Inner>,
+    /// None where every call has a request of its own.
+    streams: Option<Streams>,
+}
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     deadline: Duration,
     channels: Vec<Channel>,
     next: Cell<usize>,
     dialer: Arc<Dialer>,
+    kind: CallKind,
+    batch: usize,
 }
 
-/// Opens the channels.
+/// Opens the channels; the streams of a streaming kind open with their first calls. Runs on a `LocalSet`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
+    let offered = Transport::Grpc.offers(settings.kind);
+    offered.map_err(anyhow::Error::msg)?;
     let target = &settings.target;
     let dialer = Arc::new(Dialer::new("grpc", settings, Some("h2"))?);
     let wrong = |error: &dyn std::fmt::Display| {
@@ -67,12 +77,16 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
         };
         channels.push(net::within(settings.deadline, "grpc", target, opening).await?);
     }
-    Ok(GrpcCaller(Rc::new(Inner {
+    let inner = Rc::new(Inner {
         deadline: settings.deadline,
         channels,
         next: Cell::new(0),
         dialer,
-    })))
+        kind: settings.kind,
+        batch: settings.batch,
+    });
+    let streams = Streams::of(settings.kind, settings.batch, &inner);
+    Ok(GrpcCaller { inner, streams })
 }
 
 impl Caller for GrpcCaller {
@@ -87,8 +101,18 @@ impl Caller for GrpcCaller {
         body: Bytes,
         stamp: Option<Stamp>,
     ) -> impl Future<Output = Outcome> + 'static {
-        let inner = self.0.clone();
+        let inner = self.inner.clone();
+        let streams = match kind {
+            Kind::Order => self.streams.clone(),
+            // The contract streams orders alone.
+            Kind::Blob => None,
+        };
         async move {
+            if let Some(streams) = streams {
+                let meter = inner.dialer.meter();
+                let send = |call| streams.send(call);
+                return shared::carry(inner.deadline, meter, body, stamp, send).await;
+            }
             let sent_ns = Cell::new(None);
             let exchange = async {
                 let mut grpc = unlimited(inner.channel());
@@ -121,58 +145,48 @@ impl Caller for GrpcCaller {
     }
 
     fn counters(&self) -> Counters {
-        self.0.dialer.meter().counters()
+        self.inner.dialer.meter().counters()
     }
 
     fn in_force(&self) -> BTreeMap<String, String> {
-        let inner = &self.0;
+        let inner = &self.inner;
         let mut settings = inner.dialer.in_force(inner.channels.len(), inner.deadline);
         settings.insert("http".into(), "HTTP/2".into());
         settings.extend(h2::in_force());
+        settings.extend(shared::in_force(inner.kind, inner.batch));
         settings
     }
 }
 
 impl GrpcCaller {
-    /// Streams orders up and gets one summary back.
-    pub async fn place_many(
-        &self,
-        orders: impl Stream<Item = Order> + Send + 'static,
-    ) -> Result<Summary, Status> {
-        let mut client = self.client();
-        let answer = client.place_many(orders).await?;
-        Ok(answer.into_inner())
-    }
-
-    /// Asks for the receipts of orders that the service makes up.
-    pub async fn watch(&self, query: OrderQuery) -> Result<Streaming<Receipt>, Status> {
-        let answer = self.client().watch(query).await?;
-        Ok(answer.into_inner())
-    }
-
-    /// Streams orders up while their receipts stream back, in the same order.
-    pub async fn exchange(
-        &self,
-        orders: impl Stream<Item = Order> + Send + 'static,
-    ) -> Result<Streaming<Receipt>, Status> {
-        let answer = self.client().exchange(orders).await?;
-        Ok(answer.into_inner())
-    }
-
-    fn client(&self) -> OrderServiceClient<Channel> {
-        OrderServiceClient::new(self.0.channel())
+    /// The contract's own client on the channel whose turn it is, for calls that are not an operation.
+    pub fn contract(&self) -> OrderServiceClient<Channel> {
+        OrderServiceClient::new(self.inner.channel())
     }
 }
 
 impl Inner {
     /// The channel whose turn it is.
-    fn channel(&self) -> Channel {
+    pub(super) fn channel(&self) -> Channel {
         let turn = self.next.get();
         self.next.set((turn + 1) % self.channels.len());
         self.channels[turn].clone()
     }
 
-    fn result(&self, status: Status, sent_ns: &Cell<Option<u64>>) -> CallResult {
+    pub(super) fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Counts a stream that operations share.
+    pub(super) fn begin_shared(&self) {
+        self.dialer.meter().shared();
+    }
+
+    pub(super) fn result(&self, status: Status, sent_ns: &Cell<Option<u64>>) -> CallResult {
         let text = status.message();
         if refused(&status) {
             return CallResult::Refused(text.into());
@@ -196,7 +210,7 @@ fn refused(status: &Status) -> bool {
 }
 
 /// A client on a channel that takes answers of any size: how large a blob may be is the listener's to say.
-fn unlimited(channel: Channel) -> Grpc<Channel> {
+pub(super) fn unlimited(channel: Channel) -> Grpc<Channel> {
     Grpc::new(channel).max_decoding_message_size(usize::MAX)
 }
 

@@ -4,6 +4,7 @@
 use bench_proto::Kind;
 use bench_proto::format::{Answer, Format};
 use bytes::{Buf, BufMut, Bytes};
+use std::marker::PhantomData;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
@@ -46,6 +47,56 @@ impl Decoder for PassThrough {
         match Format::Protobuf.decode_answer(self.0, &body) {
             Ok(answer) => Ok(Some((answer, length))),
             Err(error) => Err(Status::data_loss(error.to_string())),
+        }
+    }
+}
+
+/// Sends encoded messages and decodes answers of one type, with the length that each had: for streams.
+#[derive(Debug)]
+pub(super) struct Decoded<M>(PhantomData<M>);
+
+impl<M> Default for Decoded<M> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<M: prost::Message + Default + 'static> Codec for Decoded<M> {
+    type Encode = Bytes;
+    type Decode = (M, usize);
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self::default()
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self::default()
+    }
+}
+
+impl<M> Encoder for Decoded<M> {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, body: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(body);
+        Ok(())
+    }
+}
+
+impl<M: prost::Message + Default> Decoder for Decoded<M> {
+    type Item = (M, usize);
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
+        let length = message.remaining();
+        match M::decode(message) {
+            Ok(answer) => Ok(Some((answer, length))),
+            Err(error) => Err(Status::data_loss(format!(
+                "expected an answer of {length} bytes as the contract has it: {error}"
+            ))),
         }
     }
 }

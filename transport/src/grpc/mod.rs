@@ -1,13 +1,15 @@
 //! The grpc transport: tonic on both ends, the four kinds of call of the contract. This file owns the names on the
-//! wire; `client` and `server` own the ends.
+//! wire; `client` (with `streams` for the streaming kinds) and `server` own the ends.
 //!
 //! A refused order and a wrong Stamp are `InvalidArgument`, a failed order is `Internal`; a message that cannot be
 //! parsed is tonic's own `Internal`, one over the limit its `OutOfRange`. So that nobody confuses the service's word
-//! with the library's, every status of the service itself carries `hopbench-outcome` in its metadata.
+//! with the library's, every status of the service itself carries `hopbench-outcome` in its metadata. In a stream a
+//! refused or failed order is an answer like any other and spares the rest; what cannot be read ends the stream.
 
 mod client;
 mod codec;
 mod server;
+mod streams;
 
 pub use client::{GrpcCaller, connect};
 pub use server::serve;

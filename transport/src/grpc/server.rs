@@ -3,14 +3,14 @@
 use super::{OUTCOME, STAMP};
 use crate::net::{self, Desk};
 use crate::tls::{Door, SPEAKS_TLS};
-use crate::{Listener, Origin, Reply, Service, Settings, h2};
+use crate::{Listener, Origin, Reply, Service, Settings, h2, shared};
 use bench_proto::format::Answer;
 use bench_proto::order::order_service_server::{OrderService, OrderServiceServer};
 use bench_proto::{
-    Blob, Corpus, DESCRIPTORS, Format, Message, Order, OrderQuery, PayloadClass, Receipt, Stamp,
-    Summary, burden,
+    Blob, Corpus, DESCRIPTORS, Format, Message, Order, OrderQuery, PayloadClass, Placed, Placement,
+    PlacementList, Receipt, Rejection, Stamp, Summary, burden,
 };
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use std::pin::pin;
 use tokio::sync::watch;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -18,7 +18,7 @@ use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tower::util::MapResponseLayer;
 
-/// Orders of one stream that are worked on side by side; their receipts keep the stream's order.
+/// Orders that `Watch` works on side by side; their receipts keep their order.
 const SIDE_BY_SIDE: usize = 64;
 /// Connections whose TLS handshakes go on side by side.
 const HANDSHAKES: usize = 1_024;
@@ -136,7 +136,8 @@ struct Orders<S>(Desk<S>);
 #[tonic::async_trait]
 impl<S: Service> OrderService for Orders<S> {
     type WatchStream = BoxStream<'static, Result<Receipt, Status>>;
-    type ExchangeStream = BoxStream<'static, Result<Receipt, Status>>;
+    type PlaceEachStream = BoxStream<'static, Result<Placed, Status>>;
+    type ExchangeStream = BoxStream<'static, Result<Placed, Status>>;
 
     async fn place(&self, request: Request<Order>) -> Result<Response<Receipt>, Status> {
         let origin = origin(&self.0, request.metadata())?;
@@ -153,23 +154,38 @@ impl<S: Service> OrderService for Orders<S> {
         }
     }
 
-    /// Orders of a stream carry no Stamp of their own: metadata belongs to the whole stream.
     async fn place_many(
         &self,
-        request: Request<Streaming<Order>>,
+        request: Request<Streaming<Placement>>,
     ) -> Result<Response<Summary>, Status> {
         let mut summary = Summary::default();
-        let mut replies = pin!(place_all(self.0.clone(), request.into_inner()));
-        while let Some(reply) = replies.next().await {
-            match reply? {
-                Reply::Refused(_) => summary.refused += 1,
-                done => {
-                    summary.accepted += 1;
-                    summary.total_cents += receipt(done)?.total_cents;
-                }
-            }
+        let mut all = pin!(place_all(self.0.clone(), request.into_inner()));
+        for index in 0.. {
+            let Some(placed) = all.next().await else {
+                break;
+            };
+            add(&mut summary, index, placed?);
         }
         Ok(Response::new(summary))
+    }
+
+    async fn place_each(
+        &self,
+        request: Request<PlacementList>,
+    ) -> Result<Response<Self::PlaceEachStream>, Status> {
+        let placements = request.into_inner().placements;
+        if let Err(text) = shared::check_length(placements.len()) {
+            self.0.rejected("grpc list");
+            return Err(decided(Code::InvalidArgument, &text, "list"));
+        }
+        // All are read before any is worked on: a list with a wrong Stamp leaves nothing behind.
+        let stamped = placements
+            .into_iter()
+            .map(|placement| stamped(&self.0, placement));
+        let all = stamped.collect::<Result<Vec<_>, Status>>()?;
+        let all = stream::iter(all.into_iter().map(Ok));
+        let placed = shared::place_all(self.0.clone(), all);
+        Ok(Response::new(placed.boxed()))
     }
 
     async fn watch(
@@ -189,40 +205,67 @@ impl<S: Service> OrderService for Orders<S> {
         Ok(Response::new(receipts.boxed()))
     }
 
-    /// A refused order ends the stream with its refusal: a receipt has no place for one.
     async fn exchange(
         &self,
-        request: Request<Streaming<Order>>,
+        request: Request<Streaming<Placement>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        let replies = place_all(self.0.clone(), request.into_inner());
-        let receipts = replies.map(|reply| receipt(reply?));
-        Ok(Response::new(receipts.boxed()))
+        let placed = place_all(self.0.clone(), request.into_inner());
+        Ok(Response::new(placed.boxed()))
     }
 }
 
-/// Works on the orders of a stream, some side by side, replies in the stream's order.
+/// Works on the orders of a stream, what became of each in the stream's order. What cannot be read ends it.
 fn place_all<S: Service>(
     desk: Desk<S>,
-    orders: Streaming<Order>,
-) -> impl futures_util::Stream<Item = Result<Reply, Status>> + Send {
-    orders
-        .map(move |order| {
-            let desk = desk.clone();
-            async move {
-                match order {
-                    Ok(order) => Ok(desk.finish(Message::Order(order), Origin::default()).await),
-                    Err(status) => {
-                        desk.rejected(match status.code() {
-                            Code::OutOfRange => "grpc oversized",
-                            Code::Internal => "grpc malformed",
-                            _ => "grpc truncated",
-                        });
-                        Err(decided(status.code(), status.message(), "rejected"))
-                    }
-                }
-            }
-        })
-        .buffered(SIDE_BY_SIDE)
+    placements: Streaming<Placement>,
+) -> impl Stream<Item = Result<Placed, Status>> + Send + 'static {
+    let reading = desk.clone();
+    let read = placements.map(move |placement| match placement {
+        Ok(placement) => stamped(&reading, placement),
+        Err(status) => {
+            reading.rejected(match status.code() {
+                Code::OutOfRange => "grpc oversized",
+                Code::Internal => "grpc malformed",
+                _ => "grpc truncated",
+            });
+            Err(decided(status.code(), status.message(), "rejected"))
+        }
+    });
+    shared::place_all(desk, read)
+}
+
+/// A placement with its Stamp read.
+fn stamped<S: Service>(
+    desk: &Desk<S>,
+    placement: Placement,
+) -> Result<(Placement, Option<Stamp>), Status> {
+    match shared::stamp_of(&placement) {
+        Ok(stamp) => Ok((placement, stamp)),
+        Err(text) => {
+            desk.rejected("grpc stamp");
+            Err(decided(Code::InvalidArgument, &text, "stamp"))
+        }
+    }
+}
+
+/// Adds what became of an order to the summary of its stream.
+fn add(summary: &mut Summary, index: u64, placed: Placed) {
+    if let Some(receipt) = placed.receipt {
+        summary.accepted += 1;
+        summary.total_cents += receipt.total_cents;
+        return;
+    }
+    let failed = placed.failed.is_some();
+    if failed {
+        summary.failed += 1;
+    } else {
+        summary.refused += 1;
+    }
+    summary.rejections.push(Rejection {
+        index,
+        reason: placed.failed.or(placed.refused).unwrap_or_default(),
+        failed,
+    });
 }
 
 fn origin<S: Service>(desk: &Desk<S>, metadata: &MetadataMap) -> Result<Origin, Status> {

@@ -3,10 +3,14 @@
 
 mod lines;
 
-use super::{Problem, path, protocol};
+use super::list::{Lists, lists};
+use super::{LIST_PATH, Problem, path, protocol};
 use crate::h2::Connections;
-use crate::net::{self, Dialer, closed};
-use crate::{CallResult, Caller, Counters, Failure, HttpVersion, Outcome, Settings};
+use crate::net::{self, Dialer, Meter, closed};
+use crate::{
+    CallKind, CallResult, Caller, Counters, Failure, HttpVersion, Outcome, Settings, Transport,
+    shared,
+};
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::{Bytes, BytesMut};
@@ -22,12 +26,18 @@ const STAMP: HeaderName = HeaderName::from_static(Stamp::HEADER);
 
 /// The sending end of the rest transport.
 #[derive(Clone, Debug)]
-pub struct RestCaller(Rc<Inner>);
+pub struct RestCaller {
+    inner: Rc<Inner>,
+    /// None where every order has a request of its own.
+    lists: Option<Lists>,
+}
 
 #[derive(Debug)]
-struct Inner {
-    format: Format,
-    deadline: Duration,
+pub(super) struct Inner {
+    pub(super) format: Format,
+    pub(super) deadline: Duration,
+    kind: CallKind,
+    batch: usize,
     connections: usize,
     requests: Requests,
     dialer: Rc<Dialer>,
@@ -42,6 +52,8 @@ enum Wires {
 
 /// Opens the connections. Runs on a `LocalSet`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
+    let offered = Transport::Rest.offers(settings.kind);
+    offered.map_err(anyhow::Error::msg)?;
     let dialer = Rc::new(Dialer::new(
         "rest",
         settings,
@@ -55,19 +67,23 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
         })
     };
     let wires = net::within(settings.deadline, "rest", &settings.target, opening).await?;
-    Ok(RestCaller(Rc::new(Inner {
+    let inner = Rc::new(Inner {
         format: settings.format,
         deadline: settings.deadline,
+        kind: settings.kind,
+        batch: settings.batch,
         connections,
         requests: Requests::new(settings, dialer.scheme())?,
         dialer,
         wires,
-    })))
+    });
+    let lists = (settings.kind == CallKind::List).then(|| lists(settings.batch, &inner));
+    Ok(RestCaller { inner, lists })
 }
 
 impl Caller for RestCaller {
     fn format(&self) -> Format {
-        self.0.format
+        self.inner.format
     }
 
     fn call(
@@ -77,16 +93,20 @@ impl Caller for RestCaller {
         body: Bytes,
         stamp: Option<Stamp>,
     ) -> impl Future<Output = Outcome> + 'static {
-        let inner = self.0.clone();
+        let inner = self.inner.clone();
+        let lists = match kind {
+            Kind::Order => self.lists.clone(),
+            Kind::Blob => None,
+        };
         async move {
+            if let Some(lists) = lists {
+                let meter = inner.dialer.meter();
+                let send = |call| lists.add(call);
+                return shared::carry(inner.deadline, meter, body, stamp, send).await;
+            }
             let request = inner.requests.request(kind, body, stamp.as_ref());
             let sent_ns = Cell::new(None);
-            let exchange = async {
-                match &inner.wires {
-                    Wires::H1(lines) => lines.exchange(request, &sent_ns).await,
-                    Wires::H2(connections) => multiplexed(connections, request, &sent_ns).await,
-                }
-            };
+            let exchange = inner.exchange(request, &sent_ns);
             let ended = tokio::time::timeout(inner.deadline, exchange).await;
             let (result, body_in) = match ended {
                 Ok(Ok((status, body))) => (inner.result(kind, status, &body), body.len()),
@@ -110,32 +130,59 @@ impl Caller for RestCaller {
     }
 
     fn counters(&self) -> Counters {
-        self.0.dialer.meter().counters()
+        self.inner.dialer.meter().counters()
     }
 
     fn in_force(&self) -> BTreeMap<String, String> {
-        let version = match self.0.wires {
+        let version = match self.inner.wires {
             Wires::H1(_) => "HTTP/1.1",
             Wires::H2(_) => "HTTP/2",
         };
-        let inner = &self.0;
+        let inner = &self.inner;
         let mut settings = inner.dialer.in_force(inner.connections, inner.deadline);
         settings.insert("http".into(), version.into());
-        if matches!(self.0.wires, Wires::H2(_)) {
+        if matches!(inner.wires, Wires::H2(_)) {
             settings.extend(crate::h2::in_force());
         }
+        settings.extend(shared::in_force(inner.kind, inner.batch));
         settings
     }
 }
 
 impl Inner {
-    fn result(&self, kind: Kind, status: StatusCode, body: &[u8]) -> CallResult {
-        if status == StatusCode::OK {
-            return match self.format.decode_answer(kind, body) {
-                Ok(answer) => CallResult::Acknowledged(Some(answer)),
-                Err(error) => net::failed_here("answer", error.to_string()),
-            };
+    pub(super) fn meter(&self) -> &Meter {
+        self.dialer.meter()
+    }
+
+    /// A request with a list of orders.
+    pub(super) fn list_request(&self, body: Bytes) -> Request<Full<Bytes>> {
+        self.requests.list(body)
+    }
+
+    /// Carries a request and brings its whole answer.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        sent_ns: &Cell<Option<u64>>,
+    ) -> Exchanged {
+        match &self.wires {
+            Wires::H1(lines) => lines.exchange(request, sent_ns).await,
+            Wires::H2(connections) => multiplexed(connections, request, sent_ns).await,
         }
+    }
+
+    fn result(&self, kind: Kind, status: StatusCode, body: &[u8]) -> CallResult {
+        if status != StatusCode::OK {
+            return self.refusal(status, body);
+        }
+        match self.format.decode_answer(kind, body) {
+            Ok(answer) => CallResult::Acknowledged(Some(answer)),
+            Err(error) => net::failed_here("answer", error.to_string()),
+        }
+    }
+
+    /// The result of an answer that is no success.
+    pub(super) fn refusal(&self, status: StatusCode, body: &[u8]) -> CallResult {
         let text = match serde_json::from_slice::<Problem>(body) {
             Ok(problem) => problem.error,
             Err(_) => String::from_utf8_lossy(body).into_owned(),
@@ -148,7 +195,7 @@ impl Inner {
 }
 
 /// What a call gets back: the whole answer, or why there is none.
-type Exchanged = Result<(StatusCode, Bytes), Failure>;
+pub(super) type Exchanged = Result<(StatusCode, Bytes), Failure>;
 
 /// Carries a request on one of the HTTP/2 connections. If this future is dropped, its stream is reset.
 async fn multiplexed(
@@ -173,6 +220,7 @@ async fn multiplexed(
 #[derive(Debug)]
 struct Requests {
     uris: [Uri; 2],
+    list: Uri,
     unstamped: HeaderMap,
     /// With a placeholder where the Stamp goes, so that a clone has room for it.
     stamped: HeaderMap,
@@ -180,12 +228,13 @@ struct Requests {
 
 impl Requests {
     fn new(settings: &Settings, scheme: &str) -> anyhow::Result<Self> {
-        let uri = |kind| match settings.http {
+        let uri = |path| match settings.http {
             // HTTP/1.1 sends the path alone and the authority in Host, HTTP/2 sends both from the URI.
-            HttpVersion::H1 => Ok(Uri::from_static(path(kind))),
-            HttpVersion::H2 => format!("{scheme}://{}{}", settings.target, path(kind)).parse(),
+            HttpVersion::H1 => Ok(Uri::from_static(path)),
+            HttpVersion::H2 => format!("{scheme}://{}{path}", settings.target).parse(),
         };
-        let uris = [uri(Kind::Order)?, uri(Kind::Blob)?];
+        let uris = [uri(path(Kind::Order))?, uri(path(Kind::Blob))?];
+        let list = uri(LIST_PATH)?;
         let mut unstamped = HeaderMap::new();
         if settings.http == HttpVersion::H1 {
             unstamped.insert(HOST, settings.target.parse()?);
@@ -196,9 +245,19 @@ impl Requests {
         stamped.insert(STAMP, HeaderValue::from_static("placeholder"));
         Ok(Self {
             uris,
+            list,
             unstamped,
             stamped,
         })
+    }
+
+    /// The Stamps of a list ride beside its orders.
+    fn list(&self, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.list.clone();
+        *request.headers_mut() = self.unstamped.clone();
+        request
     }
 
     fn request(&self, kind: Kind, body: Bytes, stamp: Option<&Stamp>) -> Request<Full<Bytes>> {

@@ -1,6 +1,6 @@
 //! The serving end: an axum router over hyper, HTTP/1.1 and HTTP/2 on one port.
 
-use super::{Problem, path, protocol};
+use super::{LIST_PATH, Problem, list, path, protocol};
 use crate::net::{self, Desk};
 use crate::tls::{Door, SPEAKS_TLS};
 use crate::{HttpVersion, Listener, Origin, Reply, Service, Settings, h2};
@@ -145,6 +145,7 @@ fn converse<S: Service>(
 fn router<S: Service>(desk: Desk<S>, max_body: usize) -> Router {
     Router::new()
         .route(path(Kind::Order), post(order::<S>))
+        .route(LIST_PATH, post(orders::<S>))
         .route(path(Kind::Blob), post(echo::<S>))
         .route(
             "/v1/catalog",
@@ -162,6 +163,28 @@ fn router<S: Service>(desk: Desk<S>, max_body: usize) -> Router {
 
 async fn order<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
     answer(&shared, Kind::Order, request).await
+}
+
+async fn orders<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
+    let (format, origin, body) = match read(&shared, request).await {
+        Ok(read) => read,
+        Err(rejected) => return reject(&shared.desk, rejected),
+    };
+    if origin.stamp.is_some() {
+        let text = format!(
+            "expected the Stamps of a list beside its orders, got a {} header; leave it out",
+            Stamp::HEADER
+        );
+        return reject(&shared.desk, ("rest stamp", StatusCode::BAD_REQUEST, text));
+    }
+    match list::place(&shared.desk, format, &body).await {
+        Ok(placed) => respond(
+            StatusCode::OK,
+            HeaderValue::from_static(format.content_type()),
+            format.encode(&placed),
+        ),
+        Err((what, text)) => reject(&shared.desk, (what, StatusCode::BAD_REQUEST, text)),
+    }
 }
 
 async fn echo<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
@@ -259,7 +282,7 @@ fn stamp(headers: &HeaderMap) -> Result<Option<Stamp>, Rejected> {
 
 async fn unknown_path<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
     let text = format!(
-        "no {}; there are POST {}, POST {}, GET /v1/catalog and GET /healthz",
+        "no {}; there are POST {}, POST {LIST_PATH}, POST {}, GET /v1/catalog and GET /healthz",
         request.uri().path(),
         path(Kind::Order),
         path(Kind::Blob),
