@@ -4,7 +4,7 @@ use crate::load::{Arrival, Mode, Spacing, SpanPlan, Stop};
 use crate::results;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format, PayloadClass};
-use bench_transport::{HttpVersion, Settings, Transport};
+use bench_transport::{CallKind, DEFAULT_BATCH, HttpVersion, Settings, Transport};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +24,10 @@ pub struct Cell {
     pub transport: Transport,
     /// Rest only.
     pub http: HttpVersion,
+    /// How operations are spread over requests.
+    pub kind: CallKind,
+    /// Operations per stream or list, where the kind gathers them.
+    pub batch: usize,
     /// How bodies are encoded.
     pub format: Format,
     /// What is sent.
@@ -76,6 +80,8 @@ impl Cell {
         Self {
             transport,
             http: HttpVersion::H1,
+            kind: CallKind::Unary,
+            batch: DEFAULT_BATCH,
             format: if transport == Transport::Rest {
                 Format::Json
             } else {
@@ -124,6 +130,11 @@ impl Cell {
         }
         if self.format != plain.format {
             add(self.format.to_string());
+        }
+        match self.kind {
+            CallKind::Unary => {}
+            kind if kind.gathers() => add(format!("{kind}{}", self.batch)),
+            kind => add(kind.to_string()),
         }
         match &self.mode {
             Mode::Closed { callers, think } if think.is_zero() => add(format!("c{callers}")),
@@ -187,6 +198,8 @@ impl Cell {
             scope: scope.into(),
             format: self.format,
             http: self.http,
+            kind: self.kind,
+            batch: self.batch,
             connections: self.connections,
             window: in_flight,
             deadline: self.timeout,
@@ -235,6 +248,12 @@ impl Cell {
                 factor("linger_ms", (self.linger.as_secs_f64() * 1e3).to_string());
             }
             _ => {}
+        }
+        if self.kind != CallKind::Unary {
+            factor("kind", self.kind.to_string());
+        }
+        if self.kind.gathers() {
+            factor("batch", self.batch.to_string());
         }
         if !self.stamped {
             factor("stamped", "no".into());
@@ -363,6 +382,23 @@ mod tests {
                     lasting: Duration::from_secs(1),
                 }),
                 ..rest.clone()
+            },
+            Cell {
+                kind: CallKind::List,
+                ..rest.clone()
+            },
+            Cell {
+                kind: CallKind::List,
+                batch: 100,
+                ..rest.clone()
+            },
+            Cell {
+                kind: CallKind::Bidi,
+                ..Cell::new(Transport::Grpc)
+            },
+            Cell {
+                kind: CallKind::Client,
+                ..Cell::new(Transport::Grpc)
             },
             Cell::new(Transport::Grpc),
         ];

@@ -58,6 +58,31 @@ fn what_cannot_be_meant_is_refused_before_anything_starts() {
         &["load", "--transport", "grpc", "--format", "json"],
         "protobuf",
     );
+    let grpc = |rest: &[&'static str]| {
+        let mut all = vec!["load", "--transport", "grpc", "--kind"];
+        all.extend(rest);
+        all
+    };
+    refused(
+        &load(&["--kind", "bidi"]),
+        "tcp has no calls of kind 'bidi'",
+    );
+    refused(&grpc(&["list"]), "unary, client, server, bidi");
+    refused(&grpc(&["duplex"]), "not a kind of call");
+    refused(
+        &grpc(&["bidi", "--batch", "10"]),
+        "--kind client, server or list",
+    );
+    refused(&grpc(&["client", "--batch", "0"]), "1..=10000");
+    refused(
+        &grpc(&["client", "--batch", "33"]),
+        "never fill a batch of 33",
+    );
+    refused(
+        &grpc(&["server", "--in-flight", "31"]),
+        "never fill a batch of 32",
+    );
+    refused(&grpc(&["bidi", "--payload", "E64"]), "carry orders");
     refused(&["run", "size-of-the-moon"], "not an experiment");
     refused(&["run", "--transport", "pigeon"], "not a transport");
     refused(&["run", "--blocks", "0"], "1..=1000");

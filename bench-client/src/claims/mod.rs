@@ -9,6 +9,7 @@
 //! - `grpc-lat-3-10x`: experiment `ladder`, open loop, the same, at one `rate_per_s`;
 //! - `producer-free`, `slow-200ms`: experiment `slow`, transports `rest`, `grpc`, `queue`, `stream`, `phases[]` named
 //!   `before` and `slow`;
+//! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -22,6 +23,7 @@ pub mod samples;
 pub mod scope;
 pub mod size;
 pub mod slow;
+pub mod streaming;
 pub mod transports;
 
 #[cfg(test)]
@@ -92,6 +94,7 @@ static JUDGES: &[&[Judge]] = &[
     codec::JUDGES,
     transports::JUDGES,
     slow::JUDGES,
+    streaming::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

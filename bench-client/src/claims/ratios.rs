@@ -93,6 +93,8 @@ fn comparable(rest: &Cell, other: &Cell) -> bool {
         && other.rate_per_s == rest.rate_per_s
         && other.slow == rest.slow
         && other.workers == rest.workers
+        // A call of another kind does another thing: those ratios are its experiment's own.
+        && other.factors.get("kind") == rest.factors.get("kind")
 }
 
 fn row(

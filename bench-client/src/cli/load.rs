@@ -12,8 +12,8 @@ use crate::{report, tls, units};
 use anyhow::Context;
 use bench_host::place::Placement;
 use bench_proto::slowness::Slowness;
-use bench_proto::{Durability, Format, PayloadClass};
-use bench_transport::{HttpVersion, Transport};
+use bench_proto::{Durability, Format, Kind, PayloadClass};
+use bench_transport::{CallKind, DEFAULT_BATCH, HttpVersion, Transport};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +26,7 @@ RATE is per second: 2000; steps 500:10s,1000:10s; a ramp 500..5000:30s; a spike 
 
 Examples:
   bench-client load --transport rest --in-flight 32 --duration 5s --payload O3
+  bench-client load --transport grpc --kind bidi --in-flight 64 --connections 1
   bench-client load --transport queue --rate 200 --duration 30s --slow '0s..10s 1ms; 10s..20s 200ms; 20s.. 1ms workers=8'
   bench-client load --transport grpc --rate 1000 --target 127.0.0.1:50051 --control 127.0.0.1:9000 --token-file token")]
 pub(super) struct LoadArgs {
@@ -41,6 +42,12 @@ pub(super) struct LoadArgs {
     /// h1 or h2 (prior knowledge), rest only
     #[arg(long)]
     http: Option<HttpVersion>,
+    /// How orders are spread over requests: unary, client, server, bidi (grpc), list (rest); one order stays one operation
+    #[arg(long, default_value = "unary")]
+    kind: CallKind,
+    /// Orders per stream or list of --kind client, server and list [default: 32]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    batch: Option<u32>,
     /// Open loop: operations per second, planned before the run
     #[arg(long, conflicts_with = "in_flight")]
     rate: Option<Profile>,
@@ -152,6 +159,7 @@ impl LoadArgs {
                 "durability class `memory` exists on RabbitMQ alone; expected none, process or power",
             ));
         }
+        self.check_kind()?;
         if self.rate.is_some() && !self.think.is_zero() {
             return Err(usage(
                 "--think is for a closed loop; with --rate the arrivals alone decide when an operation is due",
@@ -176,7 +184,7 @@ impl LoadArgs {
                 },
             }),
             None => Mode::Closed {
-                callers: self.in_flight.unwrap_or(32) as usize,
+                callers: self.in_flight() as usize,
                 think: self.think,
             },
         };
@@ -187,6 +195,8 @@ impl LoadArgs {
             payload: self.payload,
             format: self.format.unwrap_or(plain.format),
             http: self.http.unwrap_or(plain.http),
+            kind: self.kind,
+            batch: self.batch.map_or(plain.batch, |batch| batch as usize),
             mode,
             stop: Stop {
                 time,
@@ -208,6 +218,35 @@ impl LoadArgs {
             tls: self.tls,
             ..plain
         })
+    }
+
+    /// Refuses a kind of call that transport, payload or load do not go with.
+    fn check_kind(&self) -> anyhow::Result<()> {
+        self.transport
+            .offers(self.kind)
+            .map_err(|why| usage(&why))?;
+        if self.batch.is_some() && !self.kind.gathers() {
+            return Err(usage(
+                "--batch is for --kind client, server or list; the other kinds gather no orders",
+            ));
+        }
+        if self.kind != CallKind::Unary && self.payload.kind() != Kind::Order {
+            return Err(usage(
+                "streams and lists carry orders; expected --payload O1 … O1000 beside --kind",
+            ));
+        }
+        let (batch, in_flight) = (self.batch.unwrap_or(DEFAULT_BATCH as u32), self.in_flight());
+        if self.kind.gathers() && self.rate.is_none() && in_flight < batch {
+            return Err(usage(&format!(
+                "{in_flight} in flight never fill a batch of {batch}: expected --in-flight of at least --batch"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Operations in flight of a closed loop.
+    fn in_flight(&self) -> u32 {
+        self.in_flight.unwrap_or(32)
     }
 
     pub(super) async fn execute(self) -> anyhow::Result<Exit> {

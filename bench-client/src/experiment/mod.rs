@@ -7,6 +7,7 @@ pub mod codec;
 mod ladder;
 pub mod size;
 mod slow;
+mod streaming;
 
 use crate::cell::Cell;
 use crate::results::{self, Table};
@@ -67,17 +68,18 @@ pub fn no_tables(_: &results::Run) -> Vec<Table> {
 }
 
 /// All of them, in the order they are listed.
-pub const ALL: [Experiment; 5] = [
+pub const ALL: [Experiment; 6] = [
     capacity::EXPERIMENT,
     ladder::EXPERIMENT,
     size::EXPERIMENT,
     codec::EXPERIMENT,
     slow::EXPERIMENT,
+    streaming::EXPERIMENT,
 ];
 
 /// The experiment of a name.
 pub fn find(name: &str) -> Result<&'static Experiment, String> {
-    static EXPERIMENTS: [Experiment; 5] = ALL;
+    static EXPERIMENTS: [Experiment; ALL.len()] = ALL;
     EXPERIMENTS
         .iter()
         .find(|experiment| experiment.name == name)
