@@ -36,11 +36,16 @@ fn every_kind_delivers_and_answers_every_order_exactly_once() {
         // Not a multiple of the batch: the last request is closed before it is full.
         let trial = load(
             kind,
-            &["--count", "5001", "--in-flight", "64", "--batch", "32"]
-                .into_iter()
-                .filter(|argument| kind.1 != "bidi" || !["--batch", "32"].contains(argument))
-                .chain(["--warmup", "200ms", "--connections", "2"])
-                .collect::<Vec<_>>(),
+            &[
+                "--count",
+                "5001",
+                "--in-flight",
+                "64",
+                "--warmup",
+                "200ms",
+                "--connections",
+                "2",
+            ],
         );
         let ledger = &trial["ledger"];
         for (name, expected) in [

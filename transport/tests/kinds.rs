@@ -223,7 +223,6 @@ async fn away_and_back<H: Hop>(service: tokio::runtime::Handle, mut settings: Se
     let (shop, listener, caller) = open::<H>(&service, &mut settings).await;
     let ledger = place_many(&caller, 0..8).await;
     assert_eq!(ledger.acknowledged.len(), 8);
-    // The listener's grace for open streams passes first.
     listener.stop().await;
     for sequence in 10..14 {
         let outcome = place(&caller, good_order(sequence), Some(stamp(sequence))).await;
@@ -262,7 +261,7 @@ fn a_kind_that_a_transport_does_not_have_is_refused_with_those_that_it_has() {
         let mut plain = settings::<RestH1>(Format::Json);
         let listener = serve::<RestH1>(&service, &mut plain, &Shop::default()).await;
         plain.kind = CallKind::Bidi;
-        let error = RestH1::connect(&plain).await.err().expect("refused");
+        let error = RestH1::connect(&plain).await.expect_err("refused");
         assert!(error.to_string().contains("unary, list"), "{error}");
         assert!(Transport::Grpc.offers(CallKind::List).is_err());
         listener.stop().await;

@@ -222,9 +222,7 @@ impl LoadArgs {
 
     /// Refuses a kind of call that transport, payload or load do not go with.
     fn check_kind(&self) -> anyhow::Result<()> {
-        self.transport
-            .offers(self.kind)
-            .map_err(|why| usage(&why))?;
+        self.transport.offers(self.kind).map_err(usage)?;
         if self.batch.is_some() && !self.kind.gathers() {
             return Err(usage(
                 "--batch is for --kind client, server or list; the other kinds gather no orders",
@@ -237,7 +235,7 @@ impl LoadArgs {
         }
         let (batch, in_flight) = (self.batch.unwrap_or(DEFAULT_BATCH as u32), self.in_flight());
         if self.kind.gathers() && self.rate.is_none() && in_flight < batch {
-            return Err(usage(&format!(
+            return Err(usage(format!(
                 "{in_flight} in flight never fill a batch of {batch}: expected --in-flight of at least --batch"
             )));
         }

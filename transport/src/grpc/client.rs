@@ -181,6 +181,11 @@ impl Inner {
         self.deadline
     }
 
+    /// Counts a call of which nobody knows what became.
+    pub(super) fn unknown_one(&self) {
+        self.dialer.meter().unknown(1);
+    }
+
     /// Counts a stream that operations share.
     pub(super) fn begin_shared(&self) {
         self.dialer.meter().shared();

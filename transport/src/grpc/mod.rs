@@ -14,7 +14,7 @@ mod streams;
 pub use client::{GrpcCaller, connect};
 pub use server::serve;
 
-/// Metadata of a status that the service itself decided on: `refused`, `failed` or `stamp`.
+/// Metadata of a status that the service itself decided on: `refused`, `failed`, `rejected`, `stamp`, `list` or `stopped`.
 const OUTCOME: &str = "hopbench-outcome";
 
 /// Binary metadata that carries the Stamp.

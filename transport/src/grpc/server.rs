@@ -42,7 +42,11 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let desk = Desk::new(service);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<OrderServiceServer<Orders<S>>>().await;
-    let orders = OrderServiceServer::new(Orders(desk.clone()))
+    let orders = Orders {
+        desk: desk.clone(),
+        stopping: stopping.clone(),
+    };
+    let orders = OrderServiceServer::new(orders)
         .max_decoding_message_size(max_body)
         .max_encoding_message_size(usize::MAX);
     let reflection = || {
@@ -131,7 +135,11 @@ fn encoded<T>(answer: Result<T, Status>) -> Result<Response<T>, Status> {
 }
 
 /// The contract's service in front of the one desk.
-struct Orders<S>(Desk<S>);
+struct Orders<S> {
+    desk: Desk<S>,
+    /// A stream may outlast every other work: it ends when the listener stops.
+    stopping: watch::Receiver<bool>,
+}
 
 #[tonic::async_trait]
 impl<S: Service> OrderService for Orders<S> {
@@ -140,15 +148,15 @@ impl<S: Service> OrderService for Orders<S> {
     type ExchangeStream = BoxStream<'static, Result<Placed, Status>>;
 
     async fn place(&self, request: Request<Order>) -> Result<Response<Receipt>, Status> {
-        let origin = origin(&self.0, request.metadata())?;
+        let origin = origin(&self.desk, request.metadata())?;
         let order = Message::Order(decoded(request));
-        encoded(receipt(self.0.finish(order, origin).await))
+        encoded(receipt(self.desk.finish(order, origin).await))
     }
 
     async fn echo(&self, request: Request<Blob>) -> Result<Response<Blob>, Status> {
-        let origin = origin(&self.0, request.metadata())?;
+        let origin = origin(&self.desk, request.metadata())?;
         let blob = Message::Blob(decoded(request));
-        match answer(self.0.finish(blob, origin).await)? {
+        match answer(self.desk.finish(blob, origin).await)? {
             Answer::Blob(blob) => encoded(Ok(blob)),
             Answer::Receipt(_) => Err(misanswered()),
         }
@@ -159,7 +167,7 @@ impl<S: Service> OrderService for Orders<S> {
         request: Request<Streaming<Placement>>,
     ) -> Result<Response<Summary>, Status> {
         let mut summary = Summary::default();
-        let mut all = pin!(place_all(self.0.clone(), request.into_inner()));
+        let mut all = pin!(self.place_all(request.into_inner()));
         for index in 0.. {
             let Some(placed) = all.next().await else {
                 break;
@@ -175,16 +183,16 @@ impl<S: Service> OrderService for Orders<S> {
     ) -> Result<Response<Self::PlaceEachStream>, Status> {
         let placements = request.into_inner().placements;
         if let Err(text) = shared::check_length(placements.len()) {
-            self.0.rejected("grpc list");
+            self.desk.rejected("grpc list");
             return Err(decided(Code::InvalidArgument, &text, "list"));
         }
         // All are read before any is worked on: a list with a wrong Stamp leaves nothing behind.
         let stamped = placements
             .into_iter()
-            .map(|placement| stamped(&self.0, placement));
+            .map(|placement| stamped(&self.desk, placement));
         let all = stamped.collect::<Result<Vec<_>, Status>>()?;
         let all = stream::iter(all.into_iter().map(Ok));
-        let placed = shared::place_all(self.0.clone(), all);
+        let placed = shared::place_all(self.desk.clone(), all);
         Ok(Response::new(placed.boxed()))
     }
 
@@ -194,7 +202,7 @@ impl<S: Service> OrderService for Orders<S> {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let OrderQuery { count, seed } = request.into_inner();
         let mut corpus = Corpus::new(PayloadClass::Order(WATCHED_LINES), seed);
-        let desk = self.0.clone();
+        let desk = self.desk.clone();
         let receipts = stream::iter(0..u64::from(count))
             .map(move |sequence| {
                 let order = corpus.message(seed, 0, sequence).clone();
@@ -209,29 +217,52 @@ impl<S: Service> OrderService for Orders<S> {
         &self,
         request: Request<Streaming<Placement>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        let placed = place_all(self.0.clone(), request.into_inner());
+        let placed = self.place_all(request.into_inner());
         Ok(Response::new(placed.boxed()))
     }
 }
 
-/// Works on the orders of a stream, what became of each in the stream's order. What cannot be read ends it.
-fn place_all<S: Service>(
-    desk: Desk<S>,
-    placements: Streaming<Placement>,
-) -> impl Stream<Item = Result<Placed, Status>> + Send + 'static {
-    let reading = desk.clone();
-    let read = placements.map(move |placement| match placement {
-        Ok(placement) => stamped(&reading, placement),
-        Err(status) => {
-            reading.rejected(match status.code() {
-                Code::OutOfRange => "grpc oversized",
-                Code::Internal => "grpc malformed",
-                _ => "grpc truncated",
-            });
-            Err(decided(status.code(), status.message(), "rejected"))
-        }
+impl<S: Service> Orders<S> {
+    /// Works on the orders of a stream, what became of each in the stream's order. What cannot be read ends it, and so
+    /// does a listener that stops, once everything that was read is answered.
+    fn place_all(
+        &self,
+        placements: Streaming<Placement>,
+    ) -> impl Stream<Item = Result<Placed, Status>> + Send + use<S> {
+        let desk = self.desk.clone();
+        let stop = Box::pin(net::stopped(self.stopping.clone()));
+        let read = stream::unfold(
+            (placements, stop, desk),
+            |(mut placements, mut stop, desk)| async move {
+                let placement = tokio::select! {
+                    biased;
+                    placement = placements.next() => read(&desk, placement?),
+                    () = &mut stop => {
+                        let text = "the service stops; what it has read it has answered";
+                        Err(decided(Code::Unavailable, text, "stopped"))
+                    }
+                };
+                Some((placement, (placements, stop, desk)))
+            },
+        );
+        shared::place_all(self.desk.clone(), read)
+    }
+}
+
+fn read<S: Service>(
+    desk: &Desk<S>,
+    placement: Result<Placement, Status>,
+) -> Result<(Placement, Option<Stamp>), Status> {
+    let status = match placement {
+        Ok(placement) => return stamped(desk, placement),
+        Err(status) => status,
+    };
+    desk.rejected(match status.code() {
+        Code::OutOfRange => "grpc oversized",
+        Code::Internal => "grpc malformed",
+        _ => "grpc truncated",
     });
-    shared::place_all(desk, read)
+    Err(decided(status.code(), status.message(), "rejected"))
 }
 
 /// A placement with its Stamp read.

@@ -4,6 +4,7 @@
 use super::client::{Inner, unlimited};
 use super::codec::Decoded;
 use crate::CallKind;
+use crate::net::failed_here;
 use crate::shared::{Basket, Call, Gather, Pending, Request, entries, miscounted, unanswered};
 use bench_proto::among::{self, placement};
 use bench_proto::{Format, Placed, Summary};
@@ -13,10 +14,11 @@ use futures_util::stream::poll_fn;
 use http::uri::PathAndQuery;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// How the calls of one caller share streams.
 #[derive(Clone, Debug)]
@@ -104,9 +106,15 @@ fn path(method: &'static str) -> PathAndQuery {
     PathAndQuery::from_static(method)
 }
 
-/// Ends calls whose stream broke with its status.
+/// Ends calls whose stream broke with its status. A service that stops says nothing about any one of them.
 fn fail(inner: &Inner, calls: impl IntoIterator<Item = Pending>, status: &Status) {
+    let stopped = status.code() == Code::Unavailable && status.source().is_none();
     for call in calls.into_iter().filter(Pending::is_awaited) {
+        if stopped {
+            inner.unknown_one();
+            call.end(failed_here("closed", status.message()), 0);
+            continue;
+        }
         let result = inner.result(status.clone(), call.sent_ns());
         call.end(result, 0);
     }

@@ -1,10 +1,11 @@
 //! The rest transport: HTTP/1.1 and HTTP/2 (prior knowledge), bodies as JSON or protobuf by content type, answers
 //! in the format of their request. This file owns the words of the interface; `client` and `server` own the ends.
 //!
-//! `POST /v1/orders`, `POST /v1/orders:batch`, `POST /v1/echo`, `GET /v1/catalog`, `GET /healthz`. A refused order is
-//! 422, a failed one 500, both with `{"error": "…"}`; what never became an order is 400, 404, 405, 408, 413 or 415 with
-//! the same body. A list is answered with 200 and what became of each of its orders: a refusal spares the rest. A list
-//! that cannot be read is refused as a whole, before anything of it is worked on.
+//! `POST /v1/orders`, `POST /v1/orders:batch`, `POST /v1/echo`, `GET /v1/catalog`, `GET /healthz`, and all of it as
+//! OpenAPI under `GET /openapi.yaml` (`docs/openapi.yaml`). A refused order is 422, a failed one 500, both with
+//! `{"error": "…"}`; what never became an order is 400, 404, 405, 408, 413 or 415 with the same body. A list is answered
+//! with 200 and what became of each of its orders: a refusal spares the rest. A list that cannot be read is refused as a
+//! whole, before anything of it is worked on.
 
 mod client;
 mod list;

@@ -31,6 +31,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
+
+/// The interface in OpenAPI's words; a test holds it against what this listener does.
+const CONTRACT: &str = include_str!("../../../docs/openapi.yaml");
+/// Where it is served.
+const CONTRACT_PATH: &str = "/openapi.yaml";
 
 /// A small list that is the same for everybody.
 const CATALOG: &str = r#"{"products":[{"product_id":"OLJCESPC7Z","name":"Sunglasses"},{"product_id":"66VCHSJNUP","name":"Tank top"},{"product_id":"1YMWWN1N4O","name":"Watch"},{"product_id":"L9ECAV7KIM","name":"Loafers"},{"product_id":"2ZYFJ3GM2N","name":"Hairdryer"}]}"#;
@@ -154,6 +160,10 @@ fn router<S: Service>(desk: Desk<S>, max_body: usize) -> Router {
         .route(
             "/healthz",
             get(|| async { json(StatusCode::OK, r#"{"status":"ok"}"#) }),
+        )
+        .route(
+            CONTRACT_PATH,
+            get(|| async { respond(StatusCode::OK, YAML, CONTRACT) }),
         )
         .fallback(unknown_path::<S>)
         .method_not_allowed_fallback(wrong_method::<S>)
@@ -282,7 +292,7 @@ fn stamp(headers: &HeaderMap) -> Result<Option<Stamp>, Rejected> {
 
 async fn unknown_path<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
     let text = format!(
-        "no {}; there are POST {}, POST {LIST_PATH}, POST {}, GET /v1/catalog and GET /healthz",
+        "no {}; there are POST {}, POST {LIST_PATH}, POST {}, GET /v1/catalog, GET /healthz and GET {CONTRACT_PATH}",
         request.uri().path(),
         path(Kind::Order),
         path(Kind::Blob),
