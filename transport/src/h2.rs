@@ -2,9 +2,9 @@
 //! of flow control; they are printed with every result. And the connections of a caller over hyper: used in turn,
 //! each carrying many calls at once. It knows no request.
 
-use crate::Failure;
 use crate::net::{Dialer, Lane, Link, closed};
 use crate::tls::Stream;
+use crate::{Connecting, Failure, Settings};
 use http_body::Body;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
@@ -28,8 +28,8 @@ pub const STREAM_WINDOW: u32 = 1 << 20;
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// The settings by name, for the manifest.
-pub(crate) fn in_force() -> impl Iterator<Item = (String, String)> {
-    [
+pub(crate) fn in_force(library_defaults: bool) -> impl Iterator<Item = (String, String)> {
+    let matched = [
         (
             "h2.max_concurrent_streams",
             MAX_CONCURRENT_STREAMS.to_string(),
@@ -37,17 +37,25 @@ pub(crate) fn in_force() -> impl Iterator<Item = (String, String)> {
         ("h2.stream_window", STREAM_WINDOW.to_string()),
         ("h2.connection_window", CONNECTION_WINDOW.to_string()),
         ("h2.adaptive_window", "off".to_string()),
-    ]
-    .map(|(name, value)| (name.to_string(), value))
-    .into_iter()
+    ];
+    matched.into_iter().map(move |(name, value)| {
+        let value = if library_defaults {
+            "left to the library".into()
+        } else {
+            value
+        };
+        (name.to_string(), value)
+    })
 }
 
-/// N connections with prior knowledge, used in turn.
+/// N connections with prior knowledge, used in turn; or one for each call.
 #[derive(Debug)]
 pub(crate) struct Connections<B> {
     dialer: Rc<Dialer>,
     lanes: Vec<Lane<SendRequest<B>>>,
     next: Cell<usize>,
+    kept: bool,
+    library_defaults: bool,
 }
 
 impl<B> Link for SendRequest<B> {
@@ -70,20 +78,31 @@ impl<B> Connections<B>
 where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin + 'static,
 {
-    pub(crate) async fn open(dialer: Rc<Dialer>, connections: usize) -> Result<Self, Failure> {
+    pub(crate) async fn open(dialer: Rc<Dialer>, settings: &Settings) -> Result<Self, Failure> {
+        let kept = settings.connecting == Connecting::Kept;
+        let lanes = if kept { settings.connections.max(1) } else { 0 };
         let connections = Self {
             dialer,
-            lanes: (0..connections).map(|_| Lane::new()).collect(),
+            lanes: (0..lanes).map(|_| Lane::new()).collect(),
             next: Cell::new(0),
+            kept,
+            library_defaults: settings.library_defaults,
         };
+        if !kept {
+            // Whether anybody listens there is said now, not by the first call.
+            drop(connections.dial().await?);
+        }
         for lane in &connections.lanes {
             connections.on(lane).await?;
         }
         Ok(connections)
     }
 
-    /// The connection whose turn it is, opened again if it was cut.
+    /// The connection whose turn it is, opened again if it was cut; or a new one, which ends when this is dropped.
     pub(crate) async fn sender(&self) -> Result<SendRequest<B>, Failure> {
+        if !self.kept {
+            return self.dial().await;
+        }
         let turn = self.next.get();
         self.next.set((turn + 1) % self.lanes.len());
         self.on(&self.lanes[turn]).await
@@ -93,24 +112,28 @@ where
         if let Some(sender) = lane.link() {
             return Ok(sender);
         }
-        let dial = async || {
-            let stream = self.dialer.dial().await?;
-            let handshake = Builder::new(Here)
+        lane.open(async || self.dial().await).await
+    }
+
+    async fn dial(&self) -> Result<SendRequest<B>, Failure> {
+        let stream = self.dialer.dial().await?;
+        let mut builder = Builder::new(Here);
+        if !self.library_defaults {
+            builder
                 .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .handshake(TokioIo::new(Gathering::new(stream)))
-                .await;
-            let (sender, connection) = handshake.map_err(|error| closed(&error))?;
-            let dialer = self.dialer.clone();
-            tokio::task::spawn_local(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "an HTTP/2 connection was cut");
-                }
-                dialer.meter().lost();
-            });
-            Ok(sender)
-        };
-        lane.open(dial).await
+                .initial_connection_window_size(CONNECTION_WINDOW);
+        }
+        let stream = TokioIo::new(Gathering::new(stream, self.library_defaults));
+        let handshake = builder.handshake(stream).await;
+        let (sender, connection) = handshake.map_err(|error| closed(&error))?;
+        let dialer = self.dialer.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an HTTP/2 connection was cut");
+            }
+            dialer.meter().lost();
+        });
+        Ok(sender)
     }
 }
 
@@ -118,14 +141,23 @@ where
 /// the connection says that it cannot gather; then it gathers the frames of small bodies itself. This one says so,
 /// and gathers the larger ones, so that what is ready leaves in one call either way.
 #[derive(Debug)]
-pub(crate) struct Gathering(BufWriter<Stream>);
+pub(crate) enum Gathering {
+    /// As said.
+    Gathered(BufWriter<Stream>),
+    /// As the libraries write by themselves.
+    Plain(Stream),
+}
 
 /// Bytes that gather before they are written without waiting for a flush.
 const GATHERED: usize = 64 << 10;
 
 impl Gathering {
-    pub(crate) fn new(stream: Stream) -> Self {
-        Self(BufWriter::with_capacity(GATHERED, stream))
+    pub(crate) fn new(stream: Stream, library_defaults: bool) -> Self {
+        if library_defaults {
+            Self::Plain(stream)
+        } else {
+            Self::Gathered(BufWriter::with_capacity(GATHERED, stream))
+        }
     }
 }
 
@@ -135,7 +167,10 @@ impl AsyncRead for Gathering {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(self.0.get_mut()).poll_read(context, buffer)
+        match &mut *self {
+            Self::Gathered(stream) => Pin::new(stream.get_mut()).poll_read(context, buffer),
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
     }
 }
 
@@ -145,15 +180,42 @@ impl AsyncWrite for Gathering {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        match &mut *self {
+            Self::Gathered(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Gathered(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Gathered(_) => false,
+            Self::Plain(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        match &mut *self {
+            Self::Gathered(stream) => Pin::new(stream).poll_flush(context),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        match &mut *self {
+            Self::Gathered(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }
 

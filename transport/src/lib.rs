@@ -104,6 +104,89 @@ impl std::str::FromStr for HttpVersion {
     }
 }
 
+/// What a caller does about connections from one call to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connecting {
+    /// They are opened once and kept.
+    #[default]
+    Kept,
+    /// Each call opens one of its own and closes it; everything else stays matched (not on Kafka, whose producers
+    /// nobody opens per record).
+    PerCall,
+    /// As the sources' own samples do it: an HTTP client per request; an AMQP connection with its own declaration per
+    /// publish, without a confirm; a Kafka flush after each send. They have none for tcp, and keep their gRPC client.
+    AsWritten,
+}
+
+impl Connecting {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Kept, Self::PerCall, Self::AsWritten];
+
+    /// Its name on command lines and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::PerCall => "per-call",
+            Self::AsWritten => "as-written",
+        }
+    }
+
+    /// Whether a transport can do it; if not, why.
+    pub fn check(self, transport: Transport) -> Result<(), String> {
+        match (self, transport) {
+            (Self::PerCall, Transport::Stream) => Err(
+                "nobody opens a Kafka producer per record, and so this does not; the sources' habit, a flush after each send, is as-written".into(),
+            ),
+            (Self::AsWritten, Transport::Tcp | Transport::Grpc) => Err(format!(
+                "the sources have no sample of {transport} with connections of its own kind; use kept or per-call"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for Connecting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for Connecting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|way| way.name() == text)
+            .ok_or_else(|| {
+                format!("'{text}' is no way to connect; expected kept, per-call or as-written")
+            })
+    }
+}
+
+/// What each end of a hop leaves to its libraries where nobody matches the settings: sentences for the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftUnset {
+    /// By the caller.
+    pub caller: &'static str,
+    /// By the service.
+    pub service: &'static str,
+}
+
+impl Transport {
+    /// What [`Settings::library_defaults`] leaves unset on this transport.
+    pub fn left_unset(self) -> LeftUnset {
+        match self {
+            Self::Tcp => tcp::LEFT_UNSET,
+            Self::Rest => rest::LEFT_UNSET,
+            Self::Grpc => grpc::LEFT_UNSET,
+            Self::Queue => queue::LEFT_UNSET,
+            Self::Stream => stream::LEFT_UNSET,
+        }
+    }
+}
+
 /// Everything the two ends of a hop must agree on, matched across transports and printed with every result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -121,6 +204,10 @@ pub struct Settings {
     pub batch: usize,
     /// TCP connections (tcp, rest h1: at most so many, opened on demand; rest h2, grpc: channels).
     pub connections: usize,
+    /// What becomes of a connection after its call (the caller's side alone).
+    pub connecting: Connecting,
+    /// Leaves to each library what is matched otherwise; see [`Transport::left_unset`].
+    pub library_defaults: bool,
     /// In-flight bound of one caller: the confirm window of queue and stream.
     pub window: usize,
     /// Deadline of one call, confirm included.
@@ -152,6 +239,8 @@ impl Default for Settings {
             kind: CallKind::Unary,
             batch: DEFAULT_BATCH,
             connections: 1,
+            connecting: Connecting::Kept,
+            library_defaults: false,
             window: 1_024,
             deadline: Duration::from_secs(5),
             durability: Durability::None,

@@ -3,7 +3,8 @@
 
 use crate::tls::{self, Calling, Negotiated, Stream};
 use crate::{
-    CallResult, Counters, Failure, Origin, Reply, Service, Settings, Started, finish, start,
+    CallResult, Connecting, Counters, Failure, Origin, Reply, Service, Settings, Started, finish,
+    start,
 };
 use anyhow::Context as _;
 use bench_proto::Message;
@@ -31,8 +32,8 @@ pub(crate) fn named<const N: usize>(settings: [(&str, String); N]) -> BTreeMap<S
         .into()
 }
 
-/// Opens a connection with Nagle off.
-async fn dial(target: &str) -> io::Result<TcpStream> {
+/// Opens a connection, with Nagle off unless that is left to the system.
+async fn dial(target: &str, nagle_left: bool) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(target).await?;
     // On loopback a port of the ephemeral range that nobody listens on can connect to itself, and that
     // connection would keep the listener from coming back.
@@ -42,7 +43,9 @@ async fn dial(target: &str) -> io::Result<TcpStream> {
             "nobody listens there (the port answered itself)",
         ));
     }
-    stream.set_nodelay(true)?;
+    if !nagle_left {
+        stream.set_nodelay(true)?;
+    }
     Ok(stream)
 }
 
@@ -117,6 +120,8 @@ pub(crate) struct Meter {
     lost: AtomicU64,
     unknown: AtomicU64,
     shared: AtomicU64,
+    /// Connections end with their calls: none of them is lost.
+    short_lived: bool,
 }
 
 impl Meter {
@@ -131,7 +136,9 @@ impl Meter {
 
     /// An open connection was cut, by whomever.
     pub(crate) fn lost(&self) {
-        self.lost.fetch_add(1, Relaxed);
+        if !self.short_lived {
+            self.lost.fetch_add(1, Relaxed);
+        }
     }
 
     /// So many calls ended without anybody knowing what became of them.
@@ -160,9 +167,12 @@ impl Meter {
 pub(crate) struct Dialer {
     transport: &'static str,
     target: String,
+    /// The system's choice about Nagle is left as it is.
+    nagle_left: bool,
     tls: Option<Calling>,
     negotiated: Mutex<Option<Negotiated>>,
     nodelay: AtomicBool,
+    connecting: Connecting,
     meter: Meter,
     refused: Mutex<Option<(Instant, Failure)>>,
 }
@@ -174,16 +184,27 @@ impl Dialer {
         settings: &Settings,
         protocol: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let target = &settings.target;
+        let (target, connecting) = (&settings.target, settings.connecting);
         Ok(Self {
             transport,
             target: target.clone(),
+            nagle_left: false,
             tls: Calling::new(settings, tls::host_of(target), protocol)?,
             negotiated: Mutex::new(None),
             nodelay: AtomicBool::new(false),
-            meter: Meter::default(),
+            connecting,
+            meter: Meter {
+                short_lived: connecting != Connecting::Kept,
+                ..Meter::default()
+            },
             refused: Mutex::new(None),
         })
+    }
+
+    /// Leaves Nagle as the system has it.
+    pub(crate) fn nagle_left(mut self, left: bool) -> Self {
+        self.nagle_left = left;
+        self
     }
 
     pub(crate) async fn dial(&self) -> Result<Stream, Failure> {
@@ -203,7 +224,7 @@ impl Dialer {
     }
 
     async fn connect(&self) -> Result<Stream, Failure> {
-        let stream = dial(&self.target).await;
+        let stream = dial(&self.target, self.nagle_left).await;
         let stream = stream.map_err(|error| self.refused(&error))?;
         let nodelay = stream.nodelay().unwrap_or(false);
         self.nodelay.store(nodelay, Relaxed);
@@ -262,6 +283,7 @@ impl Dialer {
         let mut settings = named([
             ("tcp.nodelay", self.nodelay.load(Relaxed).to_string()),
             ("connections", connections.to_string()),
+            ("connecting", self.connecting.to_string()),
             ("deadline", format!("{deadline:?}")),
             ("compression", "off".into()),
         ]);
@@ -325,18 +347,27 @@ pub(crate) async fn bind(name: &str, target: &str) -> anyhow::Result<(TcpListene
     Ok((listener, address))
 }
 
-/// The next connection, Nagle off. Errors of `accept` are about one peer, or about descriptors that have run
+/// The next connection, Nagle off unless that is left to the system. Errors of `accept` are about one peer, or about descriptors that have run
 /// out: neither ends the listener.
-pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+pub(crate) async fn accept(listener: &TcpListener, nagle_left: bool) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) if stream.set_nodelay(true).is_ok() => return stream,
+            Ok((stream, _)) if nagle_left || stream.set_nodelay(true).is_ok() => return stream,
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(REDIAL_AFTER).await;
             }
         }
+    }
+}
+
+/// How a listener says what became of Nagle on what it accepts.
+pub(crate) fn nodelay_in_force(nagle_left: bool) -> String {
+    if nagle_left {
+        "left to the system: Nagle is on".into()
+    } else {
+        "on every accepted connection".into()
     }
 }
 

@@ -1,5 +1,5 @@
 //! The calling end: N of tonic's channels, each an HTTP/2 connection of its own that tonic opens again after a
-//! cut, used in turn.
+//! cut, used in turn; or a channel for each call.
 
 use super::codec::PassThrough;
 use super::streams::Streams;
@@ -7,7 +7,8 @@ use super::{OUTCOME, STAMP};
 use crate::h2::{self, Gathering};
 use crate::net::{self, Dialer};
 use crate::{
-    CallKind, CallResult, Caller, Counters, Failure, Outcome, Settings, Transport, shared,
+    CallKind, CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings, Transport,
+    shared,
 };
 use bench_host::clock::now_ns;
 use bench_proto::order::order_service_client::OrderServiceClient;
@@ -40,7 +41,10 @@ pub struct GrpcCaller {
 #[derive(Debug)]
 pub(super) struct Inner {
     deadline: Duration,
+    /// None where each call opens its own.
     channels: Vec<Channel>,
+    endpoint: Endpoint,
+    library_defaults: bool,
     next: Cell<usize>,
     dialer: Arc<Dialer>,
     kind: CallKind,
@@ -57,34 +61,37 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
         anyhow::anyhow!("expected host:port for grpc, got {target:?}: {error}")
     };
     let origin = format!("{}://{target}", dialer.scheme()).parse();
+    let library_defaults = settings.library_defaults;
+    let matched = |value: u32| (!library_defaults).then_some(value);
     // The dialer encrypts, so tonic is told of a plaintext endpoint whose calls name their true scheme.
-    let endpoint = Endpoint::from_shared(format!("http://{target}"))
+    let mut endpoint = Endpoint::from_shared(format!("http://{target}"))
         .map_err(|error| wrong(&error))?
         .origin(origin.map_err(|error: http::uri::InvalidUri| wrong(&error))?)
-        .initial_stream_window_size(h2::STREAM_WINDOW)
-        .initial_connection_window_size(h2::CONNECTION_WINDOW)
-        .http2_adaptive_window(false);
-    let mut channels = Vec::new();
-    for _ in 0..settings.connections.max(1) {
-        let dialing = dialer.clone();
-        let connector = tower::service_fn(move |_| dial(dialing.clone()));
-        let opening = async {
-            let opened = endpoint.connect_with_connector(connector).await;
-            opened.map_err(|error| match dial_error(&error) {
-                Some(failure) => failure.clone(),
-                None => dialer.refused(&root(&error)),
-            })
-        };
-        channels.push(net::within(settings.deadline, "grpc", target, opening).await?);
+        .initial_stream_window_size(matched(h2::STREAM_WINDOW))
+        .initial_connection_window_size(matched(h2::CONNECTION_WINDOW));
+    if !library_defaults {
+        endpoint = endpoint.http2_adaptive_window(false);
     }
-    let inner = Rc::new(Inner {
+    let mut inner = Inner {
         deadline: settings.deadline,
-        channels,
+        channels: Vec::new(),
+        endpoint,
+        library_defaults,
         next: Cell::new(0),
         dialer,
         kind: settings.kind,
         batch: settings.batch,
-    });
+    };
+    if settings.connecting == Connecting::Kept {
+        for _ in 0..settings.connections.max(1) {
+            let channel = net::within(settings.deadline, "grpc", target, inner.open()).await?;
+            inner.channels.push(channel);
+        }
+    } else {
+        // Whether anybody listens there is said now, not by the first call.
+        net::within(settings.deadline, "grpc", target, inner.open()).await?;
+    }
+    let inner = Rc::new(inner);
     let streams = Streams::of(settings.kind, settings.batch, &inner);
     Ok(GrpcCaller { inner, streams })
 }
@@ -115,22 +122,25 @@ impl Caller for GrpcCaller {
             }
             let sent_ns = Cell::new(None);
             let exchange = async {
-                let mut grpc = unlimited(inner.channel());
-                grpc.ready()
+                let channel = inner.for_call().await.map_err(CallResult::Failed)?;
+                let mut grpc = unlimited(channel);
+                let answered = async {
+                    grpc.ready()
+                        .await
+                        .map_err(|e| Status::from_error(e.into()))?;
+                    sent_ns.set(Some(now_ns()));
+                    let request = request(body, stamp.as_ref());
+                    let answer = grpc.unary(request, method(kind), PassThrough(kind)).await?;
+                    Ok(answer.into_inner())
+                };
+                answered
                     .await
-                    .map_err(|e| Status::from_error(e.into()))?;
-                sent_ns.set(Some(now_ns()));
-                let request = request(body, stamp.as_ref());
-                let answer = grpc.unary(request, method(kind), PassThrough(kind)).await?;
-                Ok(answer.into_inner())
+                    .map_err(|status| inner.result(status, &sent_ns))
             };
             let ended = tokio::time::timeout(inner.deadline, exchange).await;
             let (result, body_in) = match ended {
                 Ok(Ok((answer, length))) => (CallResult::Acknowledged(Some(answer)), length),
-                Ok(Err(status)) => {
-                    let result = inner.result(status, &sent_ns);
-                    (result, 0)
-                }
+                Ok(Err(result)) => (result, 0),
                 Err(_) => {
                     inner.dialer.meter().unknown(1);
                     (CallResult::TimedOut, 0)
@@ -152,25 +162,45 @@ impl Caller for GrpcCaller {
         let inner = &self.inner;
         let mut settings = inner.dialer.in_force(inner.channels.len(), inner.deadline);
         settings.insert("http".into(), "HTTP/2".into());
-        settings.extend(h2::in_force());
+        settings.extend(h2::in_force(inner.library_defaults));
         settings.extend(shared::in_force(inner.kind, inner.batch));
         settings
     }
 }
 
 impl GrpcCaller {
-    /// The contract's own client on the channel whose turn it is, for calls that are not an operation.
+    /// The contract's own client on the channel whose turn it is, for calls that are not an operation. Not where each
+    /// call has a channel of its own.
     pub fn contract(&self) -> OrderServiceClient<Channel> {
         OrderServiceClient::new(self.inner.channel())
     }
 }
 
 impl Inner {
+    /// The channel of one call: that whose turn it is, or where none is kept a new one, which ends with the call.
+    async fn for_call(&self) -> Result<Channel, Failure> {
+        if self.channels.is_empty() {
+            return self.open().await;
+        }
+        Ok(self.channel())
+    }
+
     /// The channel whose turn it is.
     pub(super) fn channel(&self) -> Channel {
         let turn = self.next.get();
         self.next.set((turn + 1) % self.channels.len());
         self.channels[turn].clone()
+    }
+
+    /// Opens a channel.
+    async fn open(&self) -> Result<Channel, Failure> {
+        let (dialer, library_defaults) = (self.dialer.clone(), self.library_defaults);
+        let connector = tower::service_fn(move |_| dial(dialer.clone(), library_defaults));
+        let opened = self.endpoint.connect_with_connector(connector).await;
+        opened.map_err(|error| match dial_error(&error) {
+            Some(failure) => failure.clone(),
+            None => self.dialer.refused(&root(&error)),
+        })
     }
 
     pub(super) fn channels(&self) -> usize {
@@ -263,10 +293,10 @@ fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Failure> {
 #[error("{}", .0.text)]
 struct DialError(Failure);
 
-async fn dial(dialer: Arc<Dialer>) -> Result<TokioIo<Counted>, DialError> {
+async fn dial(dialer: Arc<Dialer>, library_defaults: bool) -> Result<TokioIo<Counted>, DialError> {
     let stream = dialer.dial().await.map_err(DialError)?;
     Ok(TokioIo::new(Counted {
-        stream: Gathering::new(stream),
+        stream: Gathering::new(stream, library_defaults),
         dialer,
     }))
 }
@@ -300,6 +330,18 @@ impl AsyncWrite for Counted {
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(

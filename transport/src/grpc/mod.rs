@@ -14,6 +14,12 @@ mod streams;
 pub use client::{GrpcCaller, connect};
 pub use server::serve;
 
+/// What is left to tonic and hyper where nobody matches the settings.
+pub(crate) const LEFT_UNSET: crate::LeftUnset = crate::LeftUnset {
+    caller: "HTTP/2 windows, and how frames gather into writes (Nagle is off, as tonic has it)",
+    service: "HTTP/2 windows and its limit of streams (Nagle is off, as tonic has it)",
+};
+
 /// Metadata of a status that the service itself decided on: `refused`, `failed`, `rejected`, `stamp`, `list` or `stopped`.
 const OUTCOME: &str = "hopbench-outcome";
 

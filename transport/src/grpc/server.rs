@@ -32,11 +32,12 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let max_body = settings.max_body;
     let door = Door::new(settings, &["h2"], |_| h2::goaway(SPEAKS_TLS))?;
     let mut in_force = net::named([
-        ("tcp.nodelay", "on every accepted connection".into()),
+        ("tcp.nodelay", net::nodelay_in_force(false)),
         ("compression", "off".into()),
         ("max_body", max_body.to_string()),
     ]);
-    in_force.extend(h2::in_force());
+    let left = settings.library_defaults;
+    in_force.extend(h2::in_force(left));
     in_force.extend(door.in_force());
 
     let desk = Desk::new(service);
@@ -55,11 +56,12 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let (counting, turning_away) = (desk.clone(), desk.clone());
+    let matched = |value: u32| (!left).then_some(value);
     let router = Server::builder()
-        .max_concurrent_streams(h2::MAX_CONCURRENT_STREAMS)
-        .initial_stream_window_size(h2::STREAM_WINDOW)
-        .initial_connection_window_size(h2::CONNECTION_WINDOW)
-        .http2_adaptive_window(Some(false))
+        .max_concurrent_streams(matched(h2::MAX_CONCURRENT_STREAMS))
+        .initial_stream_window_size(matched(h2::STREAM_WINDOW))
+        .initial_connection_window_size(matched(h2::CONNECTION_WINDOW))
+        .http2_adaptive_window((!left).then_some(false))
         .layer(MapResponseLayer::new(
             move |response: http::Response<tonic::body::Body>| {
                 count_rejected(&counting, response.headers());
@@ -72,7 +74,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         .add_service(reflection().build_v1alpha()?);
     let task = tokio::spawn(async move {
         let accepted = stream::unfold(listener, |listener| async {
-            let stream = net::accept(&listener).await;
+            let stream = net::accept(&listener, false).await;
             Some((stream, listener))
         })
         .map(|stream| {

@@ -28,7 +28,12 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
             turn: tokio::sync::Mutex::new(()),
         }),
         service,
-        prefetch: settings.prefetch.max(1),
+        // Zero is AMQP's "without bound", which is what a consumer that sets nothing gets.
+        prefetch: if settings.library_defaults {
+            0
+        } else {
+            settings.prefetch.max(1)
+        },
         max_body: settings.max_body,
     };
     let link = route.open("service").await?;
@@ -38,7 +43,13 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         .await
         .with_context(|| format!("RabbitMQ did not accept a consumer on {}", route.queue))?;
     for (name, value) in [
-        ("prefetch", server.prefetch.to_string()),
+        (
+            "prefetch",
+            match server.prefetch {
+                0 => "unset: without bound".to_string(),
+                bound => bound.to_string(),
+            },
+        ),
         ("acknowledgement", "manual, after the work".to_string()),
         ("max-body", server.max_body.to_string()),
         ("dead-letter-queue", route.dead.to_string()),
@@ -69,7 +80,9 @@ impl<S: Service> Server<S> {
         // Confirms are for the dead letters: an order leaves the queue only when its dead letter is stored.
         with_confirms(channel).await?;
         let qos = BasicQosOptions { global: false };
-        channel.basic_qos(self.prefetch, qos).await?;
+        if self.prefetch > 0 {
+            channel.basic_qos(self.prefetch, qos).await?;
+        }
         channel
             .basic_consume(
                 self.route.queue.clone(),

@@ -1,14 +1,15 @@
 //! The queue transport: RabbitMQ through lapin. This file owns the run's exchange and queues, how they are declared
 //! for each durability class, and one supervised connection; `publish` and `consume` are its two ends.
 
+mod alone;
 mod consume;
 mod publish;
 
 pub use consume::serve;
 pub use publish::{QueueCaller, connect};
 
-use crate::Settings;
 use crate::broker::{Tally, count, name};
+use crate::{LeftUnset, Settings};
 use anyhow::{Context, anyhow};
 use bench_proto::Durability;
 use futures_util::{Stream, StreamExt};
@@ -23,6 +24,12 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What is left to lapin and RabbitMQ where nobody matches the settings.
+pub(crate) const LEFT_UNSET: LeftUnset = LeftUnset {
+    caller: "nothing: lapin turns Nagle off by itself, and the confirm belongs to the durability class",
+    service: "prefetch: RabbitMQ then pushes without bound",
+};
 
 /// Routing key of the run's one queue.
 const ROUTING_KEY: &str = "orders";
@@ -143,22 +150,9 @@ impl Route {
 
     /// Declares everything anew: the broker refuses what exists with other arguments, so success reads them back.
     async fn declare(&self, channel: &Channel) -> anyhow::Result<()> {
-        let Class {
-            durable, quorum, ..
-        } = self.class;
+        let Class { durable, .. } = self.class;
         let none = FieldTable::default;
-        let mut arguments = none();
         let exchange = self.dead.clone();
-        arguments.insert(
-            "x-dead-letter-exchange".into(),
-            AMQPValue::LongString(exchange.as_str().into()),
-        );
-        if quorum {
-            arguments.insert(
-                "x-queue-type".into(),
-                AMQPValue::LongString("quorum".into()),
-            );
-        }
         // What was refused is kept whatever the orders' own class: it is the evidence of a run.
         let lasting = ExchangeDeclareOptions {
             durable: true,
@@ -196,10 +190,7 @@ impl Route {
                 none(),
             )
             .await?;
-        let orders = QueueDeclareOptions {
-            durable,
-            ..Default::default()
-        };
+        let (orders, arguments) = self.orders_queue();
         channel
             .queue_declare(self.queue.clone(), orders, arguments)
             .await?;
@@ -214,6 +205,24 @@ impl Route {
             )
             .await?;
         Ok(())
+    }
+
+    /// How the run's queue is declared; with anything else the broker refuses.
+    fn orders_queue(&self) -> (QueueDeclareOptions, FieldTable) {
+        let Class {
+            durable, quorum, ..
+        } = self.class;
+        let long = |text: &str| AMQPValue::LongString(text.into());
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-dead-letter-exchange".into(), long(self.dead.as_str()));
+        if quorum {
+            arguments.insert("x-queue-type".into(), long("quorum"));
+        }
+        let options = QueueDeclareOptions {
+            durable,
+            ..Default::default()
+        };
+        (options, arguments)
     }
 
     /// Tries again, with a growing pause, until the broker answers.

@@ -1,9 +1,11 @@
 //! The sending end of the queue: publishes with the confirm awaited outside the send path, a bounded window, and one
 //! supervisor per connection that re-connects and re-declares. A confirm is read even when nobody waits for it any more.
+//! Where each call has a connection of its own, none of this stands between: see `alone`.
 
+use super::alone::{self, Alone};
 use super::{Link, ROUTING_KEY, Route, with_confirms};
 use crate::broker::{Tally, count, kind_name};
-use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
+use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings};
 use anyhow::Context as _;
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -31,6 +34,8 @@ pub struct QueueCaller(Arc<Publisher>);
 struct Publisher {
     format: Format,
     deadline: Duration,
+    connecting: Connecting,
+    route: Route,
     exchange: ShortString,
     options: BasicPublishOptions,
     /// Ready but for the Stamp: of an order, of a blob.
@@ -82,6 +87,11 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
         let link = open(&route).await?;
         count(&tally.connects);
         in_force = route.in_force(&link);
+        if settings.connecting != Connecting::Kept {
+            // It has declared what is to be there and told what is in force; the calls open their own.
+            link.close().await;
+            break;
+        }
         let lane = Arc::new(Lane {
             channel: watch::Sender::new(Some(link.channel.clone())),
             suspect: Notify::new(),
@@ -97,6 +107,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
     }
     for (name, value) in [
         ("connections", lanes.len().to_string()),
+        ("connecting", settings.connecting.to_string()),
         ("window", settings.window.to_string()),
         ("deadline-ms", settings.deadline.as_millis().to_string()),
         ("mandatory", class.confirm.to_string()),
@@ -104,6 +115,11 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
         ("compression", "none".to_string()),
     ] {
         in_force.insert(name.into(), value);
+    }
+    if settings.connecting == Connecting::AsWritten {
+        for name in ["confirms", "mandatory"] {
+            in_force.insert(name.into(), "false, as in the sources' sample".into());
+        }
     }
     let properties = [Kind::Order, Kind::Blob].map(|kind| {
         BasicProperties::default()
@@ -114,7 +130,9 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
     Ok(QueueCaller(Arc::new(Publisher {
         format: settings.format,
         deadline: settings.deadline,
-        exchange: route.exchange,
+        connecting: settings.connecting,
+        exchange: route.exchange.clone(),
+        route,
         options: BasicPublishOptions {
             mandatory: class.confirm,
             immediate: false,
@@ -178,15 +196,17 @@ impl Caller for QueueCaller {
         let publisher = self.0.clone();
         // A key stays on one connection, so that its orders stay in order.
         let lane = match publisher.lanes.len() {
-            1 => 0,
+            0 | 1 => 0,
             lanes => {
                 let hasher = BuildHasherDefault::<DefaultHasher>::default();
                 (hasher.hash_one(key) % lanes as u64) as usize
             }
         };
         async move {
-            let lane = &publisher.lanes[lane];
-            publisher.publish(lane, kind, body, stamp).await
+            match publisher.lanes.get(lane) {
+                Some(lane) => publisher.publish(lane, kind, body, stamp).await,
+                None => publisher.publish_alone(kind, body, stamp).await,
+            }
         }
     }
 
@@ -285,6 +305,29 @@ impl Publisher {
         }
     }
 
+    /// On a connection of its own.
+    async fn publish_alone(&self, kind: Kind, body: Bytes, stamp: Option<Stamp>) -> Outcome {
+        let sent_ns = Cell::new(None);
+        let as_written = self.connecting == Connecting::AsWritten;
+        let properties = self.properties(kind, stamp);
+        let publish = alone::publish(&self.route, as_written, &body, properties, &sent_ns);
+        let result = match tokio::time::timeout(self.deadline, publish).await {
+            Ok(Alone::Read(result)) => result,
+            Ok(Alone::NoConnection(text)) => return unsent("connect", &text),
+            Ok(Alone::Cut(text)) if sent_ns.get().is_none() => return unsent("closed", &text),
+            Ok(Alone::Cut(_)) | Err(_) => {
+                count(&self.tally.unknown);
+                CallResult::TimedOut
+            }
+        };
+        count(&self.tally.connects);
+        Outcome {
+            sent_ns: sent_ns.get(),
+            result,
+            body_in: 0,
+        }
+    }
+
     fn properties(&self, kind: Kind, stamp: Option<Stamp>) -> BasicProperties {
         let properties = self.properties[(kind == Kind::Blob) as usize].clone();
         match stamp {
@@ -371,7 +414,7 @@ impl Drop for Flight {
 
 /// What a confirm says. lapin hands a returned message to the first confirm that follows it; the run has one queue,
 /// so while it cannot be routed to, every confirm in sight stands for a returned message.
-fn judge(confirmation: Confirmation) -> CallResult {
+pub(super) fn judge(confirmation: Confirmation) -> CallResult {
     match confirmation {
         Confirmation::Ack(None) | Confirmation::NotRequested => CallResult::Acknowledged(None),
         Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => failed(

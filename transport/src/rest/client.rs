@@ -39,6 +39,7 @@ pub(super) struct Inner {
     kind: CallKind,
     batch: usize,
     connections: usize,
+    library_defaults: bool,
     requests: Requests,
     dialer: Rc<Dialer>,
     wires: Wires,
@@ -62,8 +63,8 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
     let connections = settings.connections.max(1);
     let opening = async {
         Ok(match settings.http {
-            HttpVersion::H1 => Wires::H1(lines::Lines::open(dialer.clone(), connections).await?),
-            HttpVersion::H2 => Wires::H2(Connections::open(dialer.clone(), connections).await?),
+            HttpVersion::H1 => Wires::H1(lines::Lines::open(dialer.clone(), settings).await?),
+            HttpVersion::H2 => Wires::H2(Connections::open(dialer.clone(), settings).await?),
         })
     };
     let wires = net::within(settings.deadline, "rest", &settings.target, opening).await?;
@@ -73,6 +74,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
         kind: settings.kind,
         batch: settings.batch,
         connections,
+        library_defaults: settings.library_defaults,
         requests: Requests::new(settings, dialer.scheme())?,
         dialer,
         wires,
@@ -142,7 +144,7 @@ impl Caller for RestCaller {
         let mut settings = inner.dialer.in_force(inner.connections, inner.deadline);
         settings.insert("http".into(), version.into());
         if matches!(inner.wires, Wires::H2(_)) {
-            settings.extend(crate::h2::in_force());
+            settings.extend(crate::h2::in_force(inner.library_defaults));
         }
         settings.extend(shared::in_force(inner.kind, inner.batch));
         settings

@@ -37,6 +37,12 @@ const fn protocol(http: HttpVersion) -> &'static str {
     }
 }
 
+/// What is left to axum, hyper and the system where nobody matches the settings.
+pub(crate) const LEFT_UNSET: crate::LeftUnset = crate::LeftUnset {
+    caller: "HTTP/2 windows, and how frames gather into writes (Nagle is off, as the common client, reqwest, has it; its pool has no bound)",
+    service: "Nagle: axum::serve leaves it on; HTTP/2 windows and its limit of streams",
+};
+
 /// The body of every answer that is not a success.
 #[derive(Debug, Serialize, Deserialize)]
 struct Problem {

@@ -54,23 +54,24 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let max_body = settings.max_body;
     let protocols = [HttpVersion::H2, HttpVersion::H1].map(protocol);
     let door = Door::new(settings, &protocols, turned_away)?;
+    let left = settings.library_defaults;
     let mut in_force = net::named([
-        ("tcp.nodelay", "on every accepted connection".into()),
+        ("tcp.nodelay", net::nodelay_in_force(left)),
         ("compression", "off".into()),
         ("max_body", max_body.to_string()),
         ("h1.keep_alive", "on".into()),
     ]);
-    in_force.extend(h2::in_force());
+    in_force.extend(h2::in_force(left));
     in_force.extend(door.in_force());
     let desk = Desk::new(service);
     let app = router(desk.clone(), max_body);
     let task = tokio::spawn(async move {
-        let builder = builder();
+        let builder = builder(left);
         let open = GracefulShutdown::new();
         let mut stop = pin!(net::stopped(stopping));
         loop {
             let stream = tokio::select! {
-                stream = net::accept(&listener) => stream,
+                stream = net::accept(&listener, left) => stream,
                 () = &mut stop => break,
             };
             converse(
@@ -90,7 +91,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     Ok(Listener::new(address, in_force, stop, task))
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(library_defaults: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -98,6 +99,10 @@ fn builder() -> Builder<TokioExecutor> {
         // A peer that has sent all it wants to send still gets its answer.
         .half_close(true)
         .header_read_timeout(HEAD_TIMEOUT);
+    if library_defaults {
+        builder.http2().timer(TokioTimer::new());
+        return builder;
+    }
     builder
         .http2()
         .timer(TokioTimer::new())

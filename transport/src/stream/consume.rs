@@ -57,9 +57,6 @@ fn config(route: &Route) -> ClientConfig {
         .set("auto.commit.interval.ms", "100")
         .set("session.timeout.ms", SESSION.as_millis().to_string())
         .set("heartbeat.interval.ms", "2000")
-        // librdkafka's default stalls a consumer whose queue was full for a second.
-        .set("fetch.queue.backoff.ms", "2")
-        .set("fetch.error.backoff.ms", "50")
         // librdkafka wants this below the whole fetch's limit, also where bodies are small.
         .set("message.max.bytes", route.max_record.to_string())
         .set("max.partition.fetch.bytes", route.max_record.to_string())
@@ -69,6 +66,12 @@ fn config(route: &Route) -> ClientConfig {
             (2 * route.max_record + (1 << 20)).to_string(),
         )
         .set_log_level(RDKafkaLogLevel::Warning);
+    if !route.library_defaults {
+        config
+            // librdkafka's default stalls a consumer whose queue was full for a second.
+            .set("fetch.queue.backoff.ms", "2")
+            .set("fetch.error.backoff.ms", "50");
+    }
     config
 }
 

@@ -10,8 +10,8 @@ mod turns;
 pub use consume::serve;
 pub use publish::{StreamCaller, connect};
 
-use crate::Settings;
 use crate::broker::name;
+use crate::{LeftUnset, Settings};
 use anyhow::{Context, anyhow, bail, ensure};
 use bench_proto::Durability;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -22,6 +22,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// What is left to librdkafka where nobody matches the settings.
+pub(crate) const LEFT_UNSET: LeftUnset = LeftUnset {
+    caller: "linger.ms (5), socket.nagle.disable (Nagle stays on), max.in.flight, reconnect.backoff, partitioner, queue.buffering",
+    service: "socket.nagle.disable (Nagle stays on), fetch.queue.backoff.ms (1 s), fetch.error.backoff.ms, reconnect.backoff",
+};
 
 /// One request to the broker beside the orders.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -38,6 +44,7 @@ struct Route {
     dead: String,
     group: String,
     partitions: i32,
+    library_defaults: bool,
     acks: &'static str,
     /// Topic setting: flush to disk after so many messages; none leaves the broker's default.
     flush_messages: Option<&'static str>,
@@ -66,6 +73,7 @@ impl Route {
             dead: name(&settings.scope, "dead"),
             group: name(&settings.scope, ""),
             partitions: settings.partitions,
+            library_defaults: settings.library_defaults,
             acks,
             flush_messages,
             max_record: 2 * settings.max_body + FRAMING,
@@ -82,7 +90,11 @@ impl Route {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
-            .set("client.id", format!("{} {role}", self.group))
+            .set("client.id", format!("{} {role}", self.group));
+        if self.library_defaults {
+            return config;
+        }
+        config
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000");

@@ -4,7 +4,7 @@
 use super::{Status, frame_len, put_request, take_answer};
 use crate::net::{self, Dialer, Lane, Link};
 use crate::tls::Stream;
-use crate::{CallResult, Caller, Counters, Failure, Outcome, Settings};
+use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings};
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::{Buf, Bytes, BytesMut};
@@ -35,6 +35,7 @@ struct Inner {
     answer_limit: usize,
     lanes: Vec<Lane<Rc<Wire>>>,
     next: Cell<usize>,
+    kept: bool,
     dialer: Rc<Dialer>,
 }
 
@@ -48,8 +49,16 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<TcpCaller> {
             .map(|_| Lane::new())
             .collect(),
         next: Cell::new(0),
-        dialer: Rc::new(Dialer::new("tcp", settings, None)?),
+        kept: settings.connecting == Connecting::Kept,
+        dialer: Rc::new(Dialer::new("tcp", settings, None)?.nagle_left(settings.library_defaults)),
     });
+    if !inner.kept {
+        // Whether anybody listens there is said now, not by the first call.
+        let opening = inner.dial();
+        let wire = net::within(settings.deadline, "tcp", &settings.target, opening).await?;
+        wire.close("nobody needs it");
+        return Ok(TcpCaller(inner));
+    }
     for lane in &inner.lanes {
         let opening = inner.wire(lane);
         net::within(settings.deadline, "tcp", &settings.target, opening).await?;
@@ -73,11 +82,15 @@ impl Caller for TcpCaller {
         async move {
             let slot = Rc::new(Slot::new(kind, inner.format));
             let exchange = async {
-                let lane = &inner.lanes[inner.turn()];
-                let wire = match inner.wire(lane).await {
+                let opened = match inner.kept {
+                    true => inner.wire(&inner.lanes[inner.turn()]).await,
+                    false => inner.dial().await,
+                };
+                let wire = match opened {
                     Ok(wire) => wire,
                     Err(failure) => return (CallResult::Failed(failure), 0),
                 };
+                let _closes = (!inner.kept).then(|| CloseAtEnd(wire.clone()));
                 wire.room(frame_len(body.len(), stamp.is_some())).await;
                 wire.push(&slot, stamp.as_ref(), &body);
                 poll_fn(|context| slot.poll(context.waker())).await
@@ -121,14 +134,24 @@ impl Inner {
         if let Some(wire) = lane.link() {
             return Ok(wire);
         }
-        let dial = async || {
-            let stream = self.dialer.dial().await?;
-            let wire = Rc::new(Wire::default());
-            let driver = drive(stream, wire.clone(), self.dialer.clone(), self.answer_limit);
-            tokio::task::spawn_local(driver);
-            Ok(wire)
-        };
-        lane.open(dial).await
+        lane.open(async || self.dial().await).await
+    }
+
+    async fn dial(&self) -> Result<Rc<Wire>, Failure> {
+        let stream = self.dialer.dial().await?;
+        let wire = Rc::new(Wire::default());
+        let driver = drive(stream, wire.clone(), self.dialer.clone(), self.answer_limit);
+        tokio::task::spawn_local(driver);
+        Ok(wire)
+    }
+}
+
+/// Closes the connection of one call, however that ends.
+struct CloseAtEnd(Rc<Wire>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close("the call it was opened for has ended");
     }
 }
 

@@ -18,6 +18,12 @@ mod server;
 pub use client::{TcpCaller, connect};
 pub use server::serve;
 
+/// What is left to the system where nobody matches the settings.
+pub(crate) const LEFT_UNSET: crate::LeftUnset = crate::LeftUnset {
+    caller: "Nagle: the system leaves it on",
+    service: "Nagle: the system leaves it on",
+};
+
 use bench_proto::{Format, Kind, Stamp};
 use bytes::{BufMut, BytesMut};
 

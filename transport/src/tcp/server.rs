@@ -33,8 +33,9 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         put_answer(&mut answer, Status::Rejected, SPEAKS_TLS.as_bytes());
         answer.to_vec()
     })?;
+    let nagle_left = settings.library_defaults;
     let mut in_force = net::named([
-        ("tcp.nodelay", "on every accepted connection".into()),
+        ("tcp.nodelay", net::nodelay_in_force(nagle_left)),
         ("tcp.pipeline", PIPELINE.to_string()),
         ("compression", "off".into()),
         ("max_body", max_body.to_string()),
@@ -46,7 +47,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         let mut stop = pin!(net::stopped(stopping.clone()));
         loop {
             let stream = tokio::select! {
-                stream = net::accept(&listener) => stream,
+                stream = net::accept(&listener, nagle_left) => stream,
                 () = &mut stop => break,
             };
             let (desk, stopping, door) = (desk.clone(), stopping.clone(), door.clone());

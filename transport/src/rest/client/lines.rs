@@ -1,10 +1,11 @@
-//! HTTP/1.1: up to N connections, opened on demand, each lent to one call at a time; calls wait for one in turn.
+//! HTTP/1.1: up to N connections, opened on demand, each lent to one call at a time; calls wait for one in turn. Kept
+//! for the next call, or closed after each.
 //! The call that holds a connection drives it: no task stands between a call and its socket.
 
 use super::{Exchanged, Gather, now};
-use crate::Failure;
 use crate::net::{Dialer, closed};
 use crate::tls::Stream;
+use crate::{Connecting, Failure, Settings};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -29,18 +30,27 @@ pub(super) struct Lines {
     /// One permit per connection that may exist; its queue is first come, first served.
     free: Semaphore,
     idle: RefCell<Vec<Line>>,
+    kept: bool,
 }
 
 impl Lines {
-    pub(super) async fn open(dialer: Rc<Dialer>, connections: usize) -> Result<Self, Failure> {
+    pub(super) async fn open(dialer: Rc<Dialer>, settings: &Settings) -> Result<Self, Failure> {
+        let connections = settings.connections.max(1);
+        let kept = settings.connecting == Connecting::Kept;
         let mut idle = Vec::with_capacity(connections);
         for _ in 0..connections.min(EAGER) {
             idle.push(Line::open(&dialer).await?);
+            if !kept {
+                // One was enough to know that somebody listens there.
+                idle.clear();
+                break;
+            }
         }
         Ok(Self {
             dialer,
             free: Semaphore::new(connections),
             idle: RefCell::new(idle),
+            kept,
         })
     }
 
@@ -66,7 +76,8 @@ impl Lines {
             sent_ns.set(now());
             match line.exchange(sending).await {
                 Ok(answer) => {
-                    if line.is_open() {
+                    // Dropped otherwise, and so closed before the call ends, as the end of a client's scope does it.
+                    if self.kept && line.is_open() {
                         self.idle.borrow_mut().push(line);
                     }
                     return Ok(answer);
