@@ -25,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Listen, and print one JSON line once everything is ready.
     Serve(Box<Serve>),
+    /// Stand between a caller and a service, and delay every byte by a fixed time each way.
+    Relay(Relay),
 }
 
 /// Flags of `bench-server serve`.
@@ -93,6 +95,9 @@ pub struct Serve {
     /// Partitions of the Kafka topic
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=1_000))]
     pub partitions: i32,
+    /// Leave to each library what is matched otherwise (Nagle, HTTP/2 windows, prefetch, fetch back-off)
+    #[arg(long)]
+    pub library_defaults: bool,
     /// Largest body that a listener takes, such as 64KiB or 4MiB
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size)]
     pub max_body: usize,
@@ -112,6 +117,32 @@ pub struct Serve {
     #[arg(long, value_name = "SPEC", hide = true)]
     pub plant: Option<plant::Spec>,
 }
+
+/// Flags of `bench-server relay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It prints a JSON line once it listens, and on SIGTERM or SIGINT one with the connections and bytes that it passed on.
+A new connection's handshake is waited for too: its first bytes come two delays later than on an open one.")]
+pub struct Relay {
+    /// Listen here, host:port (port 0: any free one)
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = resolved)]
+    pub listen: Resolved,
+    /// Pass everything on to here
+    #[arg(long, value_name = "HOST:PORT", value_parser = some_address)]
+    pub to: String,
+    /// Delay of every byte, each way, in microseconds
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    pub delay_us: u64,
+    /// Run on these CPUs only, such as 0 or 0,2-3
+    #[arg(long, value_name = "CPUS", value_parser = cpus)]
+    pub pin: Option<Cpus>,
+    /// Stop when the process that started this one ends
+    #[arg(long)]
+    pub with_parent: bool,
+}
+
+/// An address as resolved. (A type of its own: clap takes a bare list for a flag that may be given many times.)
+pub type Resolved = std::sync::Arc<[SocketAddr]>;
 
 /// An address to listen on: what the user wrote, and what it resolves to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,6 +260,14 @@ fn address(text: &str) -> Result<Address, String> {
         text: text.to_owned(),
         resolved,
     })
+}
+
+fn resolved(text: &str) -> Result<Resolved, String> {
+    address(text).map(|address| address.resolved.into())
+}
+
+fn some_address(text: &str) -> Result<String, String> {
+    address(text).map(|address| address.text)
 }
 
 fn address_or_off(text: &str) -> Result<ControlAt, String> {

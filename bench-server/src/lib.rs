@@ -6,6 +6,7 @@ pub mod control;
 pub mod journal;
 pub mod plant;
 pub mod ready;
+pub mod relay;
 pub mod run;
 pub mod serve;
 pub mod service;

@@ -1,6 +1,6 @@
-//! `bench-server`: reads the command line, refuses what is wrong with it, and serves.
+//! `bench-server`: reads the command line, refuses what is wrong with it, and serves or relays.
 
-use bench_server::cli::{Cli, Command, Serve};
+use bench_server::cli::{Cli, Command, Relay, Serve};
 use bench_server::stop::{self, Stop};
 use clap::Parser;
 use std::process::ExitCode;
@@ -10,8 +10,10 @@ use tokio::runtime::Builder;
 fn main() -> ExitCode {
     // Before anything else: who is the parent can change while this process starts.
     let parent = stop::parent();
-    let Command::Serve(mut serve) = Cli::parse().command;
-    if let Err(refusal) = serve.check() {
+    let mut command = Cli::parse().command;
+    if let Command::Serve(serve) = &mut command
+        && let Err(refusal) = serve.check()
+    {
         refusal.exit();
     }
     let logs =
@@ -20,7 +22,11 @@ fn main() -> ExitCode {
         .with_env_filter(logs)
         .with_writer(std::io::stderr)
         .init();
-    match run(*serve, parent) {
+    let outcome = match command {
+        Command::Serve(serve) => run(*serve, parent),
+        Command::Relay(relay) => run_relay(relay, parent),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -48,4 +54,16 @@ fn run(serve: Serve, parent: nix::unistd::Pid) -> anyhow::Result<()> {
     // A client library's helper threads are no reason to stay.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// One thread: what it has to do next is in one queue, and two threads would only wake each other.
+fn run_relay(relay: Relay, parent: nix::unistd::Pid) -> anyhow::Result<()> {
+    if let Some(cpus) = &relay.pin {
+        bench_host::place::pin_self(cpus)?;
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = Stop::listen(relay.with_parent.then_some(parent))?;
+        bench_server::relay::relay(relay, stop).await
+    })
 }

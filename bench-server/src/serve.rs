@@ -90,6 +90,7 @@ async fn listeners(
         durability: serve.durability,
         prefetch: serve.prefetch,
         partitions: serve.partitions,
+        library_defaults: serve.library_defaults,
         max_body: serve.max_body,
         tls: tls.clone(),
         ..Settings::default()
@@ -204,6 +205,7 @@ fn service_in_force(serve: &Serve, service: &OrderService) -> BTreeMap<String, S
             ("journal", service.journal()),
             ("max_body", serve.max_body.to_string()),
             ("scope", serve.scope.clone()),
+            ("library_defaults", serve.library_defaults.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     )
