@@ -4,7 +4,7 @@ use crate::load::{Arrival, Mode, Spacing, SpanPlan, Stop};
 use crate::results;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format, PayloadClass};
-use bench_transport::{CallKind, DEFAULT_BATCH, HttpVersion, Settings, Transport};
+use bench_transport::{CallKind, Connecting, DEFAULT_BATCH, HttpVersion, Settings, Transport};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,6 +36,12 @@ pub struct Cell {
     pub durability: Durability,
     /// Connections or channels (rest h1: at most so many).
     pub connections: usize,
+    /// What becomes of a connection after its call.
+    pub connecting: Connecting,
+    /// Each library's own defaults on both sides, as people deploy it, instead of matched settings.
+    pub library_defaults: bool,
+    /// A relay of ours between caller and service delays every byte by so much each way.
+    pub relay: Option<Duration>,
     /// Open or closed loop.
     pub mode: Mode,
     /// Length of the measured window.
@@ -94,6 +100,9 @@ impl Cell {
                 Durability::None
             },
             connections: if broker { 1 } else { 32 },
+            connecting: Connecting::Kept,
+            library_defaults: false,
+            relay: None,
             mode: Mode::Closed {
                 callers: 32,
                 think: Duration::ZERO,
@@ -145,6 +154,15 @@ impl Cell {
         }
         if self.connections != plain.connections {
             add(format!("x{}", self.connections));
+        }
+        if self.connecting != plain.connecting {
+            add(self.connecting.to_string());
+        }
+        if self.library_defaults {
+            add("defaults".into());
+        }
+        if let Some(delay) = self.relay {
+            add(format!("relay{}us", delay.as_micros()));
         }
         add(self.durability.to_string());
         if let Some(slow) = &self.slow {
@@ -201,6 +219,8 @@ impl Cell {
             kind: self.kind,
             batch: self.batch,
             connections: self.connections,
+            connecting: self.connecting,
+            library_defaults: self.library_defaults,
             window: in_flight,
             deadline: self.timeout,
             durability: self.durability,
@@ -241,11 +261,14 @@ impl Cell {
             factors.insert(name.to_string(), value);
         };
         match self.transport {
+            // The library's own values: said below as what was left unset.
+            _ if self.library_defaults => {}
             Transport::Queue => factor("prefetch", self.prefetch.to_string()),
             Transport::Stream => {
                 factor("prefetch", self.prefetch.to_string());
                 factor("partitions", self.partitions.to_string());
-                factor("linger_ms", (self.linger.as_secs_f64() * 1e3).to_string());
+                let linger = self.linger.as_secs_f64() * 1e3;
+                factor("linger_ms", linger.to_string());
             }
             _ => {}
         }
@@ -254,6 +277,18 @@ impl Cell {
         }
         if self.kind.gathers() {
             factor("batch", self.batch.to_string());
+        }
+        if self.connecting != Connecting::Kept {
+            factor("connecting", self.connecting.to_string());
+        }
+        if self.library_defaults {
+            let left = self.transport.left_unset();
+            factor("settings", "library defaults".into());
+            factor("unset by the caller", left.caller.into());
+            factor("unset by the service", left.service.into());
+        }
+        if let Some(delay) = self.relay {
+            factor("relay_us", delay.as_micros().to_string());
         }
         if !self.stamped {
             factor("stamped", "no".into());
@@ -374,6 +409,22 @@ mod tests {
             },
             Cell {
                 tls: true,
+                ..rest.clone()
+            },
+            Cell {
+                connecting: Connecting::PerCall,
+                ..rest.clone()
+            },
+            Cell {
+                connecting: Connecting::AsWritten,
+                ..rest.clone()
+            },
+            Cell {
+                library_defaults: true,
+                ..rest.clone()
+            },
+            Cell {
+                relay: Some(Duration::from_micros(500)),
                 ..rest.clone()
             },
             Cell {

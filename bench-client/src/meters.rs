@@ -6,10 +6,10 @@ use crate::stack::Brokers;
 use bench_host::cpu::{
     CpuMeter, CpuSnapshot, CpuUsage, Instructions, MachineCpu, with_descendants,
 };
-use bench_host::wire::{DestroyListener, Leg, Snapshot, headers_for};
+use bench_host::wire::{DestroyListener, Leg, Snapshot, SocketBytes, headers_for};
 use bench_transport::Transport;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The processes of one trial.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Meters {
     client: CpuMeter,
     service: Option<CpuMeter>,
     service_pid: Option<u32>,
+    /// A relay of ours: part of the path, no foreign work.
+    relay: Option<CpuMeter>,
     broker: Option<CpuMeter>,
     /// Idle CPU of the broker, ns per second.
     idle: Option<f64>,
@@ -55,6 +57,7 @@ pub struct Reading {
     instructions: Counted<u64>,
     client: CpuSnapshot,
     service: Option<CpuSnapshot>,
+    relay: Option<CpuSnapshot>,
     broker: Option<CpuSnapshot>,
     machine: Option<MachineCpu>,
     idle: Option<f64>,
@@ -92,6 +95,7 @@ impl Meters {
             client: CpuMeter::new("client", &[std::process::id()]),
             service: service.map(|pid| CpuMeter::new("service", &[pid])),
             service_pid: service,
+            relay: None,
             broker: if pids.is_empty() {
                 let cgroup = brokers.cgroup(transport);
                 cgroup.map(|directory| CpuMeter::of_cgroup("broker", directory))
@@ -101,6 +105,12 @@ impl Meters {
             idle,
             instructions: counters(service, &pids),
         }
+    }
+
+    /// Counts a relay of ours, where there is one, as part of the path.
+    pub fn with_relay(mut self, pid: Option<u32>) -> Self {
+        self.relay = pid.map(|pid| CpuMeter::new("relay", &[pid]));
+        self
     }
 
     /// Reads everything, the cheapest last.
@@ -113,6 +123,7 @@ impl Meters {
                 .and_then(|roles| roles.map(|counters| counters.borrow_mut().read())),
             machine: MachineCpu::read().ok(),
             broker: self.broker.as_ref().map(CpuMeter::snapshot),
+            relay: self.relay.as_ref().map(CpuMeter::snapshot),
             service: self.service.as_ref().map(CpuMeter::snapshot),
             client: self.client.snapshot(),
             idle: self.idle,
@@ -129,7 +140,9 @@ impl Reading {
         let client = self.client.since(&earlier.client);
         let service = pair(&self.service, &earlier.service);
         let broker = pair(&self.broker, &earlier.broker);
+        let relay = pair(&self.relay, &earlier.relay);
         let ours = client.cpu_ns
+            + relay.as_ref().map_or(0, |usage| usage.cpu_ns)
             + service.as_ref().map_or(0, |usage| usage.cpu_ns)
             + broker.as_ref().map_or(0, |usage| usage.cpu_ns);
         let machine = self
@@ -191,10 +204,14 @@ pub struct Sockets {
     closing: Option<DestroyListener>,
     legs: Vec<Leg>,
     pids: Vec<u32>,
+    ports: Vec<u16>,
 }
 
 /// How long the kernel's reports of closed sockets are awaited: they come from a queue of its own.
 const REPORTS: Duration = Duration::from_millis(20);
+
+/// How long connections that are being closed may take over it: a relay's delay each way fits many times.
+const HALF_CLOSED: Duration = Duration::from_millis(200);
 
 impl Meters {
     /// Reads the sockets' counters, at a quiescent point.
@@ -220,7 +237,7 @@ impl Meters {
             legs.extend(ports.iter().map(|port| leg(BROKER_SERVICE, pid, *port)));
         }
         let closing = DestroyListener::start(&ports).ok();
-        let before = Snapshot::take(&pids).map_err(|error| error.to_string());
+        let before = settled(&pids, &ports);
         if let (Some(listener), Ok(snapshot)) = (&closing, &before) {
             listener.begin(snapshot);
         }
@@ -229,14 +246,30 @@ impl Meters {
             closing,
             legs,
             pids,
+            ports,
         }
+    }
+}
+
+/// A snapshot at a moment when no connection to these ports is half closed: the kernel's report of its end would count
+/// the connection once more, or not at all. One that stays so (a peer that never closes) is taken as it is.
+fn settled(pids: &[u32], ports: &[u16]) -> Result<Snapshot, String> {
+    let until = Instant::now() + HALF_CLOSED;
+    loop {
+        let snapshot = Snapshot::take(pids).map_err(|error| error.to_string())?;
+        let half_closed =
+            |socket: &SocketBytes| socket.inode == 0 && ports.contains(&socket.remote.port());
+        if !snapshot.sockets.values().any(half_closed) || Instant::now() >= until {
+            return Ok(snapshot);
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 impl Sockets {
     /// What they carried since, per operation; and whether records were lost.
     pub fn since(self, operations: u64) -> (Wire, bool) {
-        let now = Snapshot::take(&self.pids).map_err(|error| error.to_string());
+        let now = settled(&self.pids, &self.ports);
         let (before, now) = match (self.before, now) {
             (Ok(before), Ok(now)) => (before, now),
             (Err(error), _) | (_, Err(error)) => return (Err(error), false),

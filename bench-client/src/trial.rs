@@ -9,7 +9,7 @@ use crate::load::series::Series;
 use crate::load::{Record, Share};
 use crate::meters::Meters;
 use crate::results;
-use crate::service::{Control, Launch, ServiceProcess};
+use crate::service::{Control, Launch, RelayProcess, ServiceProcess};
 use crate::stack::Brokers;
 use crate::tls;
 use anyhow::{Context, bail};
@@ -106,6 +106,13 @@ pub async fn run(
     }
     let outcome = async {
         let service = ServiceProcess::start(cell, &launch).await?;
+        let relay = match cell.relay {
+            Some(delay) => Some(RelayProcess::start(&service.target, delay, &launch).await?),
+            None => None,
+        };
+        let target = relay
+            .as_ref()
+            .map_or(&service.target, |relay| &relay.target);
         let disk = match Disk::for_power(cell.durability, cell.transport, &service.journal) {
             Ok(disk) => disk,
             Err(error) => {
@@ -114,13 +121,17 @@ pub async fn run(
             }
         };
         let subject = Subject {
-            settings: settings(&service.target),
+            settings: settings(target),
             control: Some(&service.control),
             pid: Some(service.pid()),
+            relay_pid: relay.as_ref().map(RelayProcess::pid),
             in_force: &service.in_force,
             disk,
         };
         let trial = measure(cell, run, subject, surroundings).await;
+        if let Some(relay) = relay {
+            relay.stop().await;
+        }
         match &trial {
             Ok(_) => service.stop().await?,
             Err(_) => service.kill().await,
@@ -154,6 +165,7 @@ pub async fn run_elsewhere(
         settings,
         control: elsewhere.control.as_ref(),
         pid: None,
+        relay_pid: None,
         in_force: &serde_json::Value::Null,
         disk: None,
     };
@@ -192,6 +204,7 @@ struct Subject<'a> {
     settings: Settings,
     control: Option<&'a Control>,
     pid: Option<u32>,
+    relay_pid: Option<u32>,
     in_force: &'a serde_json::Value,
     disk: Option<Disk>,
 }
@@ -273,7 +286,8 @@ async fn drive(
         &surroundings.brokers,
         cell.transport,
         surroundings.idle.get(&cell.transport).copied(),
-    );
+    )
+    .with_relay(subject.relay_pid);
     let start_ns = bench_host::clock::now_ns() + LEAD.as_nanos() as u64;
     if let Some(control) = subject.control {
         control

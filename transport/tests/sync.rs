@@ -4,7 +4,7 @@
 mod support;
 
 use bench_proto::{Blob, Format, PayloadClass};
-use bench_transport::{CallResult, Caller, Failure};
+use bench_transport::{CallResult, Caller, Connecting, Failure};
 use std::time::{Duration, Instant};
 use support::hops::{Hop, open, serve, settings};
 use support::{PATIENCE, Pace, Shop};
@@ -22,6 +22,8 @@ on_every_hop![
     bodies_larger_than_any_buffer_on_the_way_come_back,
     answers_find_their_calls_when_some_handlers_are_slow,
     fewer_connections_than_calls_carry_them_all,
+    a_connection_for_each_call_carries_every_order,
+    what_is_left_to_the_libraries_carries_every_order,
     a_refused_order_is_refused_with_the_reason,
     a_failed_order_is_a_failure_of_the_service,
     a_panicking_handler_fails_its_order_alone,
@@ -118,6 +120,45 @@ fn fewer_connections_than_calls_carry_them_all<H: Hop>() {
         let ledger = carry(&caller, PayloadClass::Order(3), 500, IN_FLIGHT).await;
         assert_eq!(ledger.acknowledged.len(), 500);
         assert_eq!(caller.counters().connects, 2);
+    });
+}
+
+fn a_connection_for_each_call_carries_every_order<H: Hop>() {
+    between_two_ends(async |service| {
+        let mut settings = settings::<H>(Format::Protobuf);
+        settings.connecting = Connecting::PerCall;
+        settings.connections = IN_FLIGHT;
+        let (shop, listener, caller) = open::<H>(&service, &mut settings).await;
+        let ledger = carry(&caller, PayloadClass::Order(3), 500, IN_FLIGHT).await;
+        let balance = shop.balance(ledger);
+        assert_eq!((balance.acknowledged, balance.delivered), (500, Some(500)));
+        assert_eq!((balance.lost, balance.duplicated), (Some(0), Some(0)));
+        let counters = caller.counters();
+        // One beside them showed that somebody listens. None was lost: each ended with its call.
+        assert_eq!((counters.connects, counters.reconnects), (501, 0));
+        assert_eq!(counters.unknown, 0);
+        assert_eq!(caller.in_force()["connecting"], "per-call");
+        drop(caller);
+        listener.stop().await;
+    });
+}
+
+fn what_is_left_to_the_libraries_carries_every_order<H: Hop>() {
+    between_two_ends(async |service| {
+        let mut settings = settings::<H>(Format::Protobuf);
+        settings.library_defaults = true;
+        let (shop, listener, caller) = open::<H>(&service, &mut settings).await;
+        // Few: where Nagle waits for a delayed ACK, a call takes 40 ms and more.
+        let ledger = carry(&caller, PayloadClass::Order(3), 64, IN_FLIGHT).await;
+        let balance = shop.balance(ledger);
+        assert_eq!((balance.acknowledged, balance.delivered), (64, Some(64)));
+        let left = H::NAME == "tcp" || H::NAME.starts_with("rest");
+        assert_eq!(
+            listener.in_force["tcp.nodelay"].contains("Nagle is on"),
+            left
+        );
+        let nodelay = (H::NAME != "tcp").to_string();
+        assert_eq!(caller.in_force()["tcp.nodelay"], nodelay);
     });
 }
 

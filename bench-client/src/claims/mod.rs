@@ -15,6 +15,7 @@
 pub mod catalogue;
 pub mod codec;
 pub mod combine;
+pub mod connections;
 pub mod measured;
 pub mod part;
 pub mod ratios;
@@ -95,6 +96,7 @@ static JUDGES: &[&[Judge]] = &[
     transports::JUDGES,
     slow::JUDGES,
     streaming::JUDGES,
+    connections::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

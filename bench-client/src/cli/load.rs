@@ -13,11 +13,14 @@ use anyhow::Context;
 use bench_host::place::Placement;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format, Kind, PayloadClass};
-use bench_transport::{CallKind, DEFAULT_BATCH, HttpVersion, Transport};
+use bench_transport::{CallKind, Connecting, DEFAULT_BATCH, HttpVersion, Transport};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Beyond this a delay is a slip of the unit, not a network.
+const LONGEST_RELAY: Duration = Duration::from_secs(10);
 
 /// Flags of `load`.
 #[derive(Debug, Args)]
@@ -75,6 +78,15 @@ pub(super) struct LoadArgs {
     /// Connections or channels (rest h1: at most so many) [default: 32; brokers 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60_000))]
     connections: Option<u32>,
+    /// What becomes of a connection after its call: kept, per-call, or as-written (as the sources' samples do it)
+    #[arg(long, value_name = "WAY", default_value_t = Connecting::Kept)]
+    connecting: Connecting,
+    /// Each library's own defaults on both sides, as people deploy it, instead of matched settings
+    #[arg(long, conflicts_with = "target")]
+    library_defaults: bool,
+    /// Put a relay before the service that delays every byte by so much each way, such as 500us
+    #[arg(long, value_name = "DELAY", value_parser = units::parse_duration, conflicts_with = "target")]
+    relay: Option<Duration>,
     /// Deadline of one operation; past it the outcome is unknown
     #[arg(long, value_parser = units::parse_duration, default_value = "5s")]
     timeout: Duration,
@@ -160,6 +172,7 @@ impl LoadArgs {
             ));
         }
         self.check_kind()?;
+        self.check_path()?;
         if self.rate.is_some() && !self.think.is_zero() {
             return Err(usage(
                 "--think is for a closed loop; with --rate the arrivals alone decide when an operation is due",
@@ -207,6 +220,9 @@ impl LoadArgs {
             connections: self
                 .connections
                 .map_or(plain.connections, |connections| connections as usize),
+            connecting: self.connecting,
+            library_defaults: self.library_defaults,
+            relay: self.relay,
             timeout: self.timeout,
             max_in_flight: self.max_in_flight as usize,
             durability: self.durability.unwrap_or(plain.durability),
@@ -245,6 +261,23 @@ impl LoadArgs {
     /// Operations in flight of a closed loop.
     fn in_flight(&self) -> u32 {
         self.in_flight.unwrap_or(32)
+    }
+
+    /// How it connects, and over what.
+    fn check_path(&self) -> anyhow::Result<()> {
+        let possible = self.connecting.check(self.transport);
+        possible.map_err(|why| usage(format!("--connecting {}: {why}", self.connecting)))?;
+        if self.relay.is_some() && self.transport.needs_broker() {
+            return Err(usage(
+                "--relay stands between a caller and a service; between them and a broker it would delay one leg of two, so it is for tcp, rest and grpc",
+            ));
+        }
+        if self.relay.is_some_and(|delay| delay > LONGEST_RELAY) {
+            return Err(usage(
+                "--relay delays by more than 10 s each way; expected a delay such as 500us",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) async fn execute(self) -> anyhow::Result<Exit> {

@@ -2,9 +2,13 @@
 //! loop, none times anything itself, and none branches on a transport. Two have work of their own beside trials: `size`
 //! counts bodies, and `codec` hands codecs to [`crate::micro`].
 
+mod as_written;
 mod capacity;
 pub mod codec;
+mod connections;
+mod deployed;
 mod ladder;
+mod side_by_side;
 pub mod size;
 mod slow;
 mod streaming;
@@ -68,13 +72,16 @@ pub fn no_tables(_: &results::Run) -> Vec<Table> {
 }
 
 /// All of them, in the order they are listed.
-pub const ALL: [Experiment; 6] = [
+pub const ALL: [Experiment; 9] = [
     capacity::EXPERIMENT,
     ladder::EXPERIMENT,
     size::EXPERIMENT,
     codec::EXPERIMENT,
     slow::EXPERIMENT,
     streaming::EXPERIMENT,
+    connections::EXPERIMENT,
+    deployed::EXPERIMENT,
+    as_written::EXPERIMENT,
 ];
 
 /// The experiment of a name.

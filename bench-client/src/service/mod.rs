@@ -2,8 +2,10 @@
 
 mod control;
 mod process;
+mod relay;
 mod stall;
 
 pub use control::{Control, ControlError};
 pub use process::{Launch, ServiceProcess};
+pub use relay::RelayProcess;
 pub use stall::{Stopped, stall};

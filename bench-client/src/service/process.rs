@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// Time for a start (broker consumers get their partitions in it) and for a stop.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a service process is started with, beside its cell.
 #[derive(Clone, Debug)]
@@ -90,6 +90,9 @@ impl ServiceProcess {
         command.args(["--format", &cell.format.to_string()]);
         command.args(["--prefetch", &cell.prefetch.to_string()]);
         command.args(["--partitions", &cell.partitions.to_string()]);
+        if cell.library_defaults {
+            command.arg("--library-defaults");
+        }
         if let Some(slow) = &cell.slow {
             command.args(["--slow", &slow.to_string()]);
         }

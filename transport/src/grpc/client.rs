@@ -55,6 +55,10 @@ pub(super) struct Inner {
 pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
     let offered = Transport::Grpc.offers(settings.kind);
     offered.map_err(anyhow::Error::msg)?;
+    anyhow::ensure!(
+        settings.kind == CallKind::Unary || settings.connecting == Connecting::Kept,
+        "a stream carries many calls, so its channel cannot be one call's own: keep the connections, or use unary calls"
+    );
     let target = &settings.target;
     let dialer = Arc::new(Dialer::new("grpc", settings, Some("h2"))?);
     let wrong = |error: &dyn std::fmt::Display| {

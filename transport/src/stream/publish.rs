@@ -5,7 +5,7 @@
 use super::reports::{Context, Reports, Waiting};
 use super::{Route, client_in_force};
 use crate::broker::{count, kind_name};
-use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings};
+use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings, Transport};
 use anyhow::Context as _;
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
@@ -102,6 +102,8 @@ fn config(route: &Route, settings: &Settings) -> ClientConfig {
 /// Creates the run's topics if need be, and a producer to them.
 pub async fn connect(settings: &Settings) -> anyhow::Result<StreamCaller> {
     let mut route = Route::new(settings)?;
+    let possible = settings.connecting.check(Transport::Stream);
+    possible.map_err(anyhow::Error::msg)?;
     route.create().await?;
     if settings.connecting == Connecting::AsWritten && route.acks == "all" {
         // The sample leaves `acks` to kafka-python, which asks the leader alone.

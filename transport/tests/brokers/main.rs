@@ -2,6 +2,7 @@
 //! dies. The ledgers judge; no timing is asserted.
 
 mod clients;
+mod connecting;
 mod faults;
 mod rig;
 
