@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "connections",
-    question: "What does a connection cost: a new one per request, a kept pool, one that all calls share; on loopback and 0.5 ms away?",
+    question: "What does a connection cost: a new one per request, a kept pool, one that all calls share; on loopback and 0.5 ms away, with and without TLS?",
     claims: &["conn-cost"],
     groups,
     blocks: |suite| match suite {
@@ -29,7 +29,7 @@ const MOST: u64 = 10_000;
 
 fn groups(_: Suite) -> Vec<Group> {
     let rest = Cell {
-        stop: Stop::after(Duration::from_millis(400)),
+        stop: Stop::after(Duration::from_millis(350)),
         warmup: Duration::from_millis(100),
         ..Cell::new(Transport::Rest)
     };
@@ -54,21 +54,31 @@ fn groups(_: Suite) -> Vec<Group> {
         http: HttpVersion::H2,
         ..kept(&rest, 1)
     };
-    let paced = |relay| {
-        [&per_call, &kept(&rest, 32), &one_h2, &kept(&grpc, 1)]
-            .map(|cell| Cell {
-                mode: Mode::Open(Arrival::constant(RATE)),
-                relay,
-                ..cell.clone()
-            })
-            .to_vec()
+    let paced = |cells: &[&Cell], relay, tls| -> Group {
+        let one = |cell: &&Cell| Cell {
+            mode: Mode::Open(Arrival::constant(RATE)),
+            relay,
+            tls,
+            ..Cell::clone(cell)
+        };
+        cells.iter().map(one).collect()
     };
+    let pool = kept(&rest, 32);
+    let plain = [&per_call, &pool, &one_h2, &kept(&grpc, 1)];
+    // What decides the claim; TLS over grpc is the experiment `tls`'s.
+    let encrypted = [&per_call, &pool, &one_h2];
     let mut saturated: Group = vec![per_call.clone(), one_h2.clone()];
     for connections in [1, 8, 32] {
         saturated.push(kept(&rest, connections));
         saturated.push(kept(&grpc, connections));
     }
-    vec![paced(None), paced(Some(AWAY)), saturated]
+    vec![
+        paced(&plain, None, false),
+        paced(&plain, Some(AWAY), false),
+        paced(&encrypted, None, true),
+        paced(&encrypted, Some(AWAY), true),
+        saturated,
+    ]
 }
 
 fn analysis(run: &Run) -> Vec<Table> {
@@ -79,7 +89,12 @@ fn analysis(run: &Run) -> Vec<Table> {
         }
     };
     [
-        side_by_side::table(run, name, "At 1,000 orders per second, on loopback", open(false)),
+        side_by_side::table(
+            run,
+            name,
+            "At 1,000 orders per second, on loopback",
+            open(false),
+        ),
         side_by_side::table(
             run,
             name,
