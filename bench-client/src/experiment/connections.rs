@@ -56,6 +56,9 @@ fn groups(_: Suite) -> Vec<Group> {
     };
     let paced = |cells: &[&Cell], relay, tls| -> Group {
         let one = |cell: &&Cell| Cell {
+            // Some 300 operations: enough for a median, which is all that is judged.
+            stop: Stop::after(Duration::from_millis(300)),
+            warmup: Duration::from_millis(50),
             mode: Mode::Open(Arrival::constant(RATE)),
             relay,
             tls,
