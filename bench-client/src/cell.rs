@@ -4,7 +4,9 @@ use crate::load::{Arrival, Mode, Spacing, SpanPlan, Stop};
 use crate::results;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format, PayloadClass};
-use bench_transport::{CallKind, Connecting, DEFAULT_BATCH, HttpVersion, Settings, Transport};
+use bench_transport::{
+    CallKind, Connecting, DEFAULT_BATCH, HttpVersion, ReplyVia, Settings, Transport,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,6 +68,8 @@ pub struct Cell {
     pub partitions: i32,
     /// Kafka's linger.
     pub linger: Duration,
+    /// Queue and stream: the caller waits for the service's reply on this way, not for the broker's confirm.
+    pub reply: Option<ReplyVia>,
     /// Whether operations carry a Stamp (without one the service's side of the ledger is unknown).
     pub stamped: bool,
     /// Generator threads.
@@ -118,6 +122,7 @@ impl Cell {
             prefetch: 100,
             partitions: 4,
             linger: Duration::ZERO,
+            reply: None,
             stamped: true,
             threads: 1,
             stall: None,
@@ -190,6 +195,9 @@ impl Cell {
                 add(format!("{name}{mine}"));
             }
         }
+        if let Some(via) = self.reply {
+            add(format!("reply-{via}"));
+        }
         if !self.stamped {
             add("unstamped".into());
         }
@@ -227,6 +235,7 @@ impl Cell {
             prefetch: self.prefetch,
             partitions: self.partitions,
             linger: self.linger,
+            reply: self.reply,
             ..Settings::default()
         }
     }
@@ -289,6 +298,9 @@ impl Cell {
         }
         if let Some(delay) = self.relay {
             factor("relay_us", delay.as_micros().to_string());
+        }
+        if let Some(via) = self.reply {
+            factor("reply", via.to_string());
         }
         if !self.stamped {
             factor("stamped", "no".into());
@@ -450,6 +462,14 @@ mod tests {
             Cell {
                 kind: CallKind::Client,
                 ..Cell::new(Transport::Grpc)
+            },
+            Cell {
+                reply: Some(ReplyVia::Direct),
+                ..rest.clone()
+            },
+            Cell {
+                reply: Some(ReplyVia::Queue),
+                ..rest.clone()
             },
             Cell::new(Transport::Grpc),
         ];

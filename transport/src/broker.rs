@@ -35,9 +35,9 @@ pub(crate) struct Rejected {
 }
 
 impl Consumed<'_> {
-    /// The request in it, or why there is none. A message without a content type is JSON if it starts with `{`,
+    /// The request in it and the format it came in, or why there is none. A message without a content type is JSON if it starts with `{`,
     /// else protobuf: no order of the contract starts so in protobuf, and kcat sets no headers.
-    pub(crate) fn request(&self, max_body: usize) -> Result<(Message, Origin), Rejected> {
+    pub(crate) fn request(&self, max_body: usize) -> Result<(Message, Origin, Format), Rejected> {
         if self.body.len() > max_body {
             return Err(Rejected {
                 what: "oversized",
@@ -81,7 +81,7 @@ impl Consumed<'_> {
                 reason: error.to_string(),
             })?;
         let redelivered = self.redelivered;
-        Ok((message, Origin { stamp, redelivered }))
+        Ok((message, Origin { stamp, redelivered }, format))
     }
 }
 
@@ -109,6 +109,7 @@ pub(crate) struct Tally {
     pub(crate) reconnects: AtomicU64,
     pub(crate) unknown: AtomicU64,
     pub(crate) late_confirms: AtomicU64,
+    pub(crate) late_replies: AtomicU64,
     pub(crate) queue_full: AtomicU64,
 }
 
@@ -119,6 +120,7 @@ impl Tally {
             reconnects: self.reconnects.load(Ordering::Relaxed),
             unknown: self.unknown.load(Ordering::Relaxed),
             late_confirms: self.late_confirms.load(Ordering::Relaxed),
+            late_replies: self.late_replies.load(Ordering::Relaxed),
             queue_full: self.queue_full.load(Ordering::Relaxed),
             shared_requests: 0,
         }

@@ -7,6 +7,7 @@ pub mod h2;
 mod kind;
 mod net;
 pub mod queue;
+mod reply;
 pub mod rest;
 mod shared;
 pub mod stream;
@@ -16,6 +17,7 @@ mod tls;
 pub use tls::{Identity, Tls};
 
 pub use kind::CallKind;
+pub use reply::ReplyVia;
 
 use bench_proto::format::Answer;
 use bench_proto::{Durability, Format, Kind, Message, Stamp};
@@ -220,6 +222,8 @@ pub struct Settings {
     pub partitions: i32,
     /// Kafka linger.
     pub linger: Duration,
+    /// Queue and stream, the calling side: the caller waits for the service's reply on this way, not for the confirm.
+    pub reply: Option<ReplyVia>,
     /// Largest body that a listener takes, bytes.
     pub max_body: usize,
     /// TLS 1.3 on every connection; none: plaintext.
@@ -247,6 +251,7 @@ impl Default for Settings {
             prefetch: 100,
             partitions: 4,
             linger: Duration::ZERO,
+            reply: None,
             max_body: 4 << 20,
             tls: None,
         }
@@ -258,7 +263,7 @@ pub trait Caller: Clone + 'static {
     /// The format in which this caller wants bodies.
     fn format(&self) -> Format;
 
-    /// Sends one encoded request and waits until the caller may go on: the reply, or the broker's confirm.
+    /// Sends one encoded request and waits until the caller may go on: the reply, or (without one) the broker's confirm.
     /// `key` is the order's key (the user id; empty for a blob): it decides Kafka's partition. Keeps the deadline itself.
     fn call(
         &self,
@@ -321,6 +326,9 @@ pub struct Counters {
     pub unknown: u64,
     /// Confirms that came after their deadline.
     pub late_confirms: u64,
+    /// Replies over a broker that came after their deadline, or a second time.
+    #[serde(default)]
+    pub late_replies: u64,
     /// Times the library's own queue was full and the call waited.
     pub queue_full: u64,
     /// Streams and lists begun that operations share.
@@ -336,6 +344,7 @@ impl Counters {
             reconnects,
             unknown,
             late_confirms,
+            late_replies,
             queue_full,
             shared_requests,
         } = *self;
@@ -344,6 +353,7 @@ impl Counters {
             ("reconnects", reconnects),
             ("unknown", unknown),
             ("late_confirms", late_confirms),
+            ("late_replies", late_replies),
             ("queue_full", queue_full),
             ("shared_requests", shared_requests),
         ]
@@ -357,6 +367,7 @@ impl Counters {
             reconnects: self.reconnects + other.reconnects,
             unknown: self.unknown + other.unknown,
             late_confirms: self.late_confirms + other.late_confirms,
+            late_replies: self.late_replies + other.late_replies,
             queue_full: self.queue_full + other.queue_full,
             shared_requests: self.shared_requests + other.shared_requests,
         }
@@ -369,6 +380,7 @@ impl Counters {
             reconnects: self.reconnects - earlier.reconnects,
             unknown: self.unknown - earlier.unknown,
             late_confirms: self.late_confirms - earlier.late_confirms,
+            late_replies: self.late_replies - earlier.late_replies,
             queue_full: self.queue_full - earlier.queue_full,
             shared_requests: self.shared_requests - earlier.shared_requests,
         }

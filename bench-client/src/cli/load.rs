@@ -13,7 +13,7 @@ use anyhow::Context;
 use bench_host::place::Placement;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format, Kind, PayloadClass};
-use bench_transport::{CallKind, Connecting, DEFAULT_BATCH, HttpVersion, Transport};
+use bench_transport::{CallKind, Connecting, DEFAULT_BATCH, HttpVersion, ReplyVia, Transport};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -108,6 +108,10 @@ pub(super) struct LoadArgs {
     /// Kafka's partitions
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1_000))]
     partitions: Option<i32>,
+    /// The caller waits for the service's reply over the broker: direct (RabbitMQ's direct reply-to), queue (an exclusive
+    /// reply queue) or topic (Kafka) [default: for the broker's confirm alone]
+    #[arg(long, value_name = "WAY")]
+    reply: Option<ReplyVia>,
     /// Generator threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
@@ -173,6 +177,23 @@ impl LoadArgs {
         }
         self.check_kind()?;
         self.check_path()?;
+        if let Some(via) = self.reply {
+            let of = match via {
+                ReplyVia::Direct | ReplyVia::Queue => Transport::Queue,
+                ReplyVia::Topic => Transport::Stream,
+            };
+            if self.transport != of {
+                return Err(usage(format!(
+                    "--reply {via} is for --transport {of}; over {} there is {}",
+                    self.transport,
+                    match self.transport {
+                        Transport::Queue => "--reply direct or queue",
+                        Transport::Stream => "--reply topic",
+                        _ => "always a reply: leave it out",
+                    }
+                )));
+            }
+        }
         if self.rate.is_some() && !self.think.is_zero() {
             return Err(usage(
                 "--think is for a closed loop; with --rate the arrivals alone decide when an operation is due",
@@ -230,6 +251,7 @@ impl LoadArgs {
             workers: self.workers.map(|workers| workers as usize),
             prefetch: self.prefetch.unwrap_or(plain.prefetch),
             partitions: self.partitions.unwrap_or(plain.partitions),
+            reply: self.reply,
             threads: self.threads,
             tls: self.tls,
             ..plain

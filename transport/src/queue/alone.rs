@@ -1,7 +1,7 @@
 //! A publish on a connection of its own: opened, used once and closed. With everything else matched, or as the sources'
 //! sample does it: the queue declared, the message sent to it over the default exchange, no confirm awaited, goodbye.
 
-use super::publish::judge;
+use super::flight::judge;
 use super::{ATTEMPT, Class, Link, ROUTING_KEY, Route, with_confirms};
 use crate::CallResult;
 use bench_host::clock::now_ns;

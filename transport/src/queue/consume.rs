@@ -1,8 +1,11 @@
 //! The serving end of the queue: manual acknowledgement after the work, as many orders in work as the prefetch, and a
-//! dead-letter queue for what the service did not take. It re-connects and consumes again after a cut.
+//! dead-letter queue for what the service did not take. It re-connects and consumes again after a cut. A request that
+//! names where its reply goes is answered before its acknowledgement, and is no dead letter: its caller is told.
 
+use super::replies::ReplyTo;
 use super::{Link, Route, with_confirms};
 use crate::broker::{Consumed, REASON, Tally, contained};
+use crate::reply::Written;
 use crate::{Listener, Reply, Service, Settings};
 use anyhow::Context;
 use bench_proto::Stamp;
@@ -65,6 +68,15 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
 struct DeadLetters {
     exchange: ShortString,
     turn: tokio::sync::Mutex<()>,
+}
+
+/// Where everything goes that a delivery leaves.
+struct Out {
+    /// Acknowledgements and dead letters.
+    channel: Arc<Channel>,
+    /// Replies, on a channel without confirms.
+    replies: Channel,
+    dead: Arc<DeadLetters>,
 }
 
 struct Server<S> {
@@ -136,7 +148,15 @@ impl<S: Service> Server<S> {
         work: &mut JoinSet<()>,
         stopped: &mut watch::Receiver<bool>,
     ) -> End {
-        let channel = link.channel.clone();
+        // Replies on the channel of the dead letters would each get a confirm that nobody wants.
+        let Ok(replies) = link.connection.create_channel().await else {
+            return Cut;
+        };
+        let out = Arc::new(Out {
+            channel: link.channel.clone(),
+            replies,
+            dead: self.dead.clone(),
+        });
         loop {
             tokio::select! {
                 biased;
@@ -146,8 +166,7 @@ impl<S: Service> Server<S> {
                     Some(Ok(delivery)) => {
                         work.spawn(handle(
                             self.service.clone(),
-                            channel.clone(),
-                            self.dead.clone(),
+                            out.clone(),
                             self.max_body,
                             delivery,
                         ));
@@ -174,27 +193,29 @@ async fn asked(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// One delivery from its bytes to its acknowledgement.
-async fn handle<S: Service>(
-    service: S,
-    channel: Arc<Channel>,
-    dead: Arc<DeadLetters>,
-    max_body: usize,
-    delivery: Delivery,
-) {
+async fn handle<S: Service>(service: S, out: Arc<Out>, max_body: usize, delivery: Delivery) {
     let request = consumed(&delivery).request(max_body);
-    let refused = match request {
-        Ok((message, origin)) => match contained(service.handle(message, origin)).await {
-            Reply::Done(_) => None,
-            Reply::Refused(reason) | Reply::Failed(reason) => Some(reason),
-        },
+    let handled = match request {
+        Ok((message, origin, format)) => {
+            Ok((contained(service.handle(message, origin)).await, format))
+        }
         Err(rejected) => {
             service.rejected(&format!("queue {}", rejected.what));
-            Some(rejected.reason)
+            Err(rejected)
         }
     };
-    let stored = match refused {
-        None => true,
-        Some(reason) => bury(&channel, &dead, &delivery, reason).await,
+    let channel = &out.channel;
+    let stored = if let Some(reply_to) = ReplyTo::of(&delivery) {
+        reply_to.send(&out.replies, &Written::of(handled));
+        true
+    } else {
+        match handled {
+            Ok((Reply::Done(_), _)) => true,
+            Ok((Reply::Refused(reason) | Reply::Failed(reason), _)) => {
+                bury(channel, &out.dead, &delivery, reason).await
+            }
+            Err(rejected) => bury(channel, &out.dead, &delivery, rejected.reason).await,
+        }
     };
     // The first step queues the frame; whether it was written is the connection's concern, not this order's.
     if stored {

@@ -3,7 +3,9 @@
 
 mod alone;
 mod consume;
+mod flight;
 mod publish;
+mod replies;
 
 pub use consume::serve;
 pub use publish::{QueueCaller, connect};

@@ -1,25 +1,25 @@
 //! The sending end of the queue: publishes with the confirm awaited outside the send path, a bounded window, and one
-//! supervisor per connection that re-connects and re-declares. A confirm is read even when nobody waits for it any more.
+//! supervisor per connection that re-connects and re-declares. Where replies are asked for, a call ends with its reply.
 //! Where each call has a connection of its own, none of this stands between: see `alone`.
 
 use super::alone::{self, Alone};
-use super::{Link, ROUTING_KEY, Route, with_confirms};
+use super::flight::{Flight, Publish};
+use super::replies::{answered, listen};
+use super::{Link, Route, with_confirms};
 use crate::broker::{Tally, count, kind_name};
-use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings};
-use anyhow::Context as _;
+use crate::reply::{Arrived, Calls, Ticket};
+use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, ReplyVia, Settings};
+use anyhow::{Context as _, ensure};
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
@@ -65,26 +65,41 @@ impl Drop for Publisher {
     }
 }
 
+/// A channel in use.
+#[derive(Clone)]
+struct Wire {
+    channel: Arc<Channel>,
+    /// Where its requests want their replies, if they want any.
+    reply_to: Option<ShortString>,
+}
+
 /// One connection as the calls see it.
-struct Lane {
-    /// The channel in use; none while disconnected.
-    channel: watch::Sender<Option<Arc<Channel>>>,
+pub(super) struct Lane {
+    /// What is in use; none while disconnected.
+    wire: watch::Sender<Option<Wire>>,
+    /// The calls that wait for a reply; none where a call ends with its confirm.
+    calls: Option<Arc<Calls>>,
     /// A call found the channel unusable: the supervisor looks again.
     suspect: Notify,
     /// lapin numbers a channel's confirms in the order of the calls: publishing takes turns.
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 /// Connects, declares the run's exchange and queues, and keeps `settings.connections` connections up.
 pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
     let route = Route::new(settings)?;
+    ensure!(
+        settings.reply.is_none() || settings.connecting == Connecting::Kept,
+        "a reply and a connection per call were asked for, and a reply comes back on the connection of its call: keep it"
+    );
     let class = route.class;
     let tally = Arc::new(Tally::default());
     let mut lanes = Vec::new();
     let mut supervisors = Vec::new();
     let mut in_force = BTreeMap::new();
+    let room = Arc::new(Semaphore::new(settings.window.max(1)));
     for _ in 0..settings.connections.max(1) {
-        let link = open(&route).await?;
+        let link = route.open("publisher").await?;
         count(&tally.connects);
         in_force = route.in_force(&link);
         if settings.connecting != Connecting::Kept {
@@ -93,14 +108,20 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
             break;
         }
         let lane = Arc::new(Lane {
-            channel: watch::Sender::new(Some(link.channel.clone())),
+            wire: watch::Sender::new(None),
+            calls: settings
+                .reply
+                .map(|_| Calls::new(room.clone(), tally.clone())),
             suspect: Notify::new(),
             turn: Mutex::new(()),
         });
+        lane.use_channel(&link.channel, &route, settings.reply)
+            .await?;
         supervisors.push(tokio::spawn(supervise(
             route.clone(),
             link,
             lane.clone(),
+            settings.reply,
             tally.clone(),
         )));
         lanes.push(lane);
@@ -113,6 +134,10 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
         ("mandatory", class.confirm.to_string()),
         ("content-type", settings.format.content_type().to_string()),
         ("compression", "none".to_string()),
+        (
+            "reply",
+            settings.reply.map_or("none", ReplyVia::name).to_string(),
+        ),
     ] {
         in_force.insert(name.into(), value);
     }
@@ -147,18 +172,46 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
     })))
 }
 
-async fn open(route: &Route) -> anyhow::Result<Link> {
-    let link = route.open("publisher").await?;
-    if route.class.confirm {
-        with_confirms(&link.channel)
-            .await
-            .context("RabbitMQ refused publisher confirms")?;
+impl Lane {
+    /// Makes an open connection ready for calls. Confirms are a setting of the channel: without them this class would
+    /// silently weaken.
+    async fn use_channel(
+        &self,
+        channel: &Arc<Channel>,
+        route: &Route,
+        reply: Option<ReplyVia>,
+    ) -> anyhow::Result<()> {
+        if route.class.confirm {
+            with_confirms(channel)
+                .await
+                .context("RabbitMQ refused publisher confirms")?;
+        }
+        let reply_to = match (reply, &self.calls) {
+            (Some(via), Some(calls)) => Some(listen(channel, via, calls.clone()).await?),
+            _ => None,
+        };
+        let channel = channel.clone();
+        self.wire.send_replace(Some(Wire { channel, reply_to }));
+        Ok(())
     }
-    Ok(link)
+
+    /// No call uses what was cut, and none waits for a reply that cannot come any more.
+    fn cut(&self) {
+        self.wire.send_replace(None);
+        if let Some(calls) = &self.calls {
+            calls.cut();
+        }
+    }
 }
 
 /// Owns one connection for the caller's life: notices the cut, backs off, connects and declares anew.
-async fn supervise(route: Route, mut link: Link, lane: Arc<Lane>, tally: Arc<Tally>) {
+async fn supervise(
+    route: Route,
+    mut link: Link,
+    lane: Arc<Lane>,
+    reply: Option<ReplyVia>,
+    tally: Arc<Tally>,
+) {
     loop {
         tokio::select! {
             () = link.cut() => {}
@@ -168,16 +221,15 @@ async fn supervise(route: Route, mut link: Link, lane: Arc<Lane>, tally: Arc<Tal
                 }
             }
         }
-        lane.channel.send_replace(None);
+        lane.cut();
         drop(link);
         link = loop {
             let next = route.reopen("publisher", &tally).await;
-            // Confirms are a setting of the channel: without them this class would silently weaken.
-            if !route.class.confirm || with_confirms(&next.channel).await.is_ok() {
-                break next;
+            match lane.use_channel(&next.channel, &route, reply).await {
+                Ok(()) => break next,
+                Err(error) => tracing::debug!("not ready after re-connecting: {error:#}"),
             }
         };
-        lane.channel.send_replace(Some(link.channel.clone()));
     }
 }
 
@@ -241,12 +293,24 @@ impl Publisher {
             },
         };
         let mut permit = Some(permit);
-        loop {
-            let channel = lane.channel.borrow().clone();
-            let channel = match channel {
-                Some(channel) => channel,
+        let mut ticket = match &lane.calls {
+            None => None,
+            Some(calls) => match calls.ask(deadline).await {
                 None => {
-                    let mut link = lane.channel.subscribe();
+                    return unsent(
+                        "window",
+                        "no reply made room for the call before the deadline",
+                    );
+                }
+                ticket => ticket,
+            },
+        };
+        loop {
+            let wire = lane.wire.borrow().clone();
+            let Wire { channel, reply_to } = match wire {
+                Some(wire) => wire,
+                None => {
+                    let mut link = lane.wire.subscribe();
                     match timeout_at(deadline, link.wait_for(Option::is_some)).await {
                         Ok(_) => continue,
                         Err(_) => {
@@ -258,25 +322,31 @@ impl Publisher {
                     }
                 }
             };
+            let mut properties = self.properties(kind, stamp);
+            if let (Some(ticket), Some(address)) = (&mut ticket, reply_to) {
+                let id = ticket.expect().to_string();
+                properties = properties
+                    .with_reply_to(address)
+                    .with_correlation_id(id.into());
+            }
             let sent_ns = now_ns();
-            let mut flight = Flight {
-                rest: Some(Box::pin(fly(
-                    channel.clone(),
-                    lane.clone(),
-                    self.exchange.clone(),
-                    self.options,
-                    body.clone(),
-                    self.properties(kind, stamp),
-                    permit.take(),
-                ))),
-                tally: self.tally.clone(),
+            let publish = Publish {
+                channel,
+                lane: lane.clone(),
+                exchange: self.exchange.clone(),
+                options: self.options,
+                body: body.clone(),
+                properties,
+                permit: permit.take(),
             };
-            let fate = timeout_at(deadline, &mut flight).await;
+            let mut flight = Flight::new(publish, self.tally.clone());
+            let fate = timeout_at(deadline, end(&mut flight, ticket.as_mut())).await;
+            let mut body_in = 0;
             let result = match fate {
                 Ok(Fate::NeverSent(back)) => {
                     permit = back;
                     // Until the supervisor has looked, the same channel would refuse again.
-                    let mut link = lane.channel.subscribe();
+                    let mut link = lane.wire.subscribe();
                     lane.suspect.notify_one();
                     let look = (Instant::now() + LOOK_AGAIN).min(deadline);
                     let _ = timeout_at(look, link.changed()).await;
@@ -284,6 +354,18 @@ impl Publisher {
                         return unsent("disconnected", "RabbitMQ was away until the deadline");
                     }
                     continue;
+                }
+                Ok(Fate::Answered(reply)) => {
+                    body_in = reply.body.len();
+                    reply.result(kind, self.format)
+                }
+                Ok(Fate::Cut) => {
+                    lane.suspect.notify_one();
+                    count(&self.tally.unknown);
+                    failed(
+                        "closed",
+                        "the connection to RabbitMQ was cut before the reply, which is lost".into(),
+                    )
                 }
                 Ok(Fate::Read(Ok(result))) => result,
                 Ok(Fate::Read(Err(error))) => {
@@ -300,7 +382,7 @@ impl Publisher {
             return Outcome {
                 sent_ns: Some(sent_ns),
                 result,
-                body_in: 0,
+                body_in,
             };
         }
     }
@@ -342,90 +424,28 @@ impl Publisher {
     }
 }
 
+/// Waits for what ends a call: its confirm, or its reply.
+async fn end(flight: &mut Flight, ticket: Option<&mut Ticket>) -> Fate {
+    match ticket {
+        None => flight.await,
+        Some(ticket) => answered(flight, ticket).await,
+    }
+}
+
 /// What became of one publish.
-enum Fate {
+pub(super) enum Fate {
     /// The channel refused it before anything was written; the window's permit comes back.
     NeverSent(Option<OwnedSemaphorePermit>),
     /// The confirm was read (what it says is judged at once: it can carry a whole returned message), or the connection
     /// was cut before it came.
     Read(lapin::Result<CallResult>),
+    /// The reply came.
+    Answered(Arrived),
+    /// The way of the reply was cut before it came.
+    Cut,
 }
 
-/// Publishes and reads the confirm. The permit is held until then, whoever still waits.
-async fn fly(
-    channel: Arc<Channel>,
-    lane: Arc<Lane>,
-    exchange: ShortString,
-    options: BasicPublishOptions,
-    body: Bytes,
-    properties: BasicProperties,
-    permit: Option<OwnedSemaphorePermit>,
-) -> Fate {
-    let key = ROUTING_KEY.into();
-    let mut publish = pin!(channel.basic_publish(exchange, key, options, &body, properties));
-    // The first step numbers the confirm and queues the frames; only its refusal proves that nothing was sent.
-    let first = poll_fn(|context| {
-        let _turn = lane.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Poll::Ready(publish.as_mut().poll(context))
-    })
-    .await;
-    let written = match first {
-        Poll::Ready(Err(_)) => return Fate::NeverSent(permit),
-        Poll::Ready(written) => written,
-        Poll::Pending => publish.await,
-    };
-    Fate::Read(match written {
-        Ok(confirm) => confirm.await.map(judge),
-        Err(error) => Err(error),
-    })
-}
-
-/// A publish under way. Dropped before its end (deadline passed, caller gone) it is read to its end in the background.
-struct Flight {
-    rest: Option<Pin<Box<dyn Future<Output = Fate> + Send>>>,
-    tally: Arc<Tally>,
-}
-
-impl Future for Flight {
-    type Output = Fate;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Fate> {
-        let rest = self.rest.as_mut().expect("not polled again after its end");
-        let fate = ready!(rest.as_mut().poll(context));
-        self.rest = None;
-        Poll::Ready(fate)
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let (Some(rest), Ok(runtime)) = (self.rest.take(), tokio::runtime::Handle::try_current())
-        else {
-            return;
-        };
-        let tally = self.tally.clone();
-        runtime.spawn(async move {
-            if let Fate::Read(Ok(_)) = rest.await {
-                count(&tally.late_confirms);
-            }
-        });
-    }
-}
-
-/// What a confirm says. lapin hands a returned message to the first confirm that follows it; the run has one queue,
-/// so while it cannot be routed to, every confirm in sight stands for a returned message.
-pub(super) fn judge(confirmation: Confirmation) -> CallResult {
-    match confirmation {
-        Confirmation::Ack(None) | Confirmation::NotRequested => CallResult::Acknowledged(None),
-        Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => failed(
-            "returned",
-            format!("RabbitMQ returned the order: {}", returned.reply_text),
-        ),
-        Confirmation::Nack(None) => failed("nack", "RabbitMQ could not store the order".into()),
-    }
-}
-
-fn failed(name: &str, text: String) -> CallResult {
+pub(super) fn failed(name: &str, text: String) -> CallResult {
     CallResult::Failed(Failure {
         by_service: false,
         name: name.into(),

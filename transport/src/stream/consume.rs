@@ -1,10 +1,13 @@
 //! The serving end of the stream: up to `prefetch` records in work, one of a key at a time and in its order. After the
-//! work the highest contiguous finished offset of a partition is stored, and librdkafka commits what is stored.
+//! work the highest contiguous finished offset of a partition is stored, and librdkafka commits what is stored. A request
+//! that names where its reply goes is answered before that, and is no dead letter: its caller is told.
 
 use super::offsets::{Offsets, Ticket};
+use super::replies::{Answers, asked};
 use super::turns::Turns;
-use super::{KIND, Route, blocking, client_in_force};
+use super::{KIND, Route, blocking, client_in_force, fetching};
 use crate::broker::{Consumed, REASON, contained};
+use crate::reply::Written;
 use crate::{Listener, Reply, Service, Settings};
 use anyhow::{Context as _, bail};
 use bench_proto::Stamp;
@@ -57,21 +60,8 @@ fn config(route: &Route) -> ClientConfig {
         .set("auto.commit.interval.ms", "100")
         .set("session.timeout.ms", SESSION.as_millis().to_string())
         .set("heartbeat.interval.ms", "2000")
-        // librdkafka wants this below the whole fetch's limit, also where bodies are small.
-        .set("message.max.bytes", route.max_record.to_string())
-        .set("max.partition.fetch.bytes", route.max_record.to_string())
-        .set("fetch.max.bytes", (2 * route.max_record).to_string())
-        .set(
-            "receive.message.max.bytes",
-            (2 * route.max_record + (1 << 20)).to_string(),
-        )
         .set_log_level(RDKafkaLogLevel::Warning);
-    if !route.library_defaults {
-        config
-            // librdkafka's default stalls a consumer whose queue was full for a second.
-            .set("fetch.queue.backoff.ms", "2")
-            .set("fetch.error.backoff.ms", "50");
-    }
+    fetching(&mut config, route);
     config
 }
 
@@ -104,6 +94,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         max_body: settings.max_body,
         prefetch: usize::from(settings.prefetch.max(1)),
         undertaker,
+        answers: Answers::new(&route),
         topic: route.orders.clone(),
         dead: route.dead.clone(),
         stopped,
@@ -198,6 +189,7 @@ struct Server<S> {
     max_body: usize,
     prefetch: usize,
     undertaker: FutureProducer,
+    answers: Answers,
     topic: String,
     dead: String,
     stopped: watch::Receiver<bool>,
@@ -260,9 +252,12 @@ impl<S: Service> Server<S> {
                 let handled = handle(
                     self.service.clone(),
                     self.max_body,
-                    self.undertaker.clone(),
-                    self.dead.clone(),
-                    self.stopped.clone(),
+                    Out {
+                        answers: self.answers.clone(),
+                        undertaker: self.undertaker.clone(),
+                        dead: self.dead.clone(),
+                        stopped: self.stopped.clone(),
+                    },
                     record,
                 );
                 work.spawn(async move { (key, ticket, handled.await) });
@@ -284,15 +279,16 @@ fn hash(partition: i32, key: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one((partition, key))
 }
 
-/// One record from its bytes to its end. False if it must be delivered again.
-async fn handle<S: Service>(
-    service: S,
-    max_body: usize,
+/// Where everything goes that a record leaves.
+struct Out {
+    answers: Answers,
     undertaker: FutureProducer,
     dead: String,
     stopped: watch::Receiver<bool>,
-    record: OwnedMessage,
-) -> bool {
+}
+
+/// One record from its bytes to its end. False if it must be delivered again.
+async fn handle<S: Service>(service: S, max_body: usize, out: Out, record: OwnedMessage) -> bool {
     let header = |name: &str| {
         let headers = record.headers()?;
         headers
@@ -308,17 +304,26 @@ async fn handle<S: Service>(
         stamp: header(Stamp::HEADER),
         redelivered: false,
     };
-    let reason = match consumed.request(max_body) {
-        Ok((message, origin)) => match contained(service.handle(message, origin)).await {
-            Reply::Done(_) => return true,
-            Reply::Refused(reason) | Reply::Failed(reason) => reason,
-        },
+    let handled = match consumed.request(max_body) {
+        Ok((message, origin, format)) => {
+            Ok((contained(service.handle(message, origin)).await, format))
+        }
         Err(rejected) => {
             service.rejected(&format!("stream {}", rejected.what));
-            rejected.reason
+            Err(rejected)
         }
     };
-    bury(undertaker, &dead, stopped, &record, &reason).await
+    if let Some((topic, correlation)) = asked(&record) {
+        let reply = Written::of(handled);
+        out.answers.send(&topic, correlation.as_deref(), &reply);
+        return true;
+    }
+    let reason = match handled {
+        Ok((Reply::Done(_), _)) => return true,
+        Ok((Reply::Refused(reason) | Reply::Failed(reason), _)) => reason,
+        Err(rejected) => rejected.reason,
+    };
+    bury(out.undertaker, &out.dead, out.stopped, &record, &reason).await
 }
 
 /// Produces the record to the dead-letter topic, key and headers kept, the reason in a header beside them. Tries

@@ -4,6 +4,7 @@
 mod consume;
 mod offsets;
 mod publish;
+mod replies;
 mod reports;
 mod turns;
 
@@ -83,6 +84,11 @@ impl Route {
     /// Largest record of the dead-letter topic: an order's record and the reason beside it.
     fn max_dead(&self) -> usize {
         self.max_record + FRAMING
+    }
+
+    /// How the names of its callers' reply topics begin.
+    fn reply_prefix(&self) -> String {
+        format!("{}.replies.", self.group)
     }
 
     /// What every client of the run shares.
@@ -207,6 +213,25 @@ impl Admin {
     }
 }
 
+/// What every consumer of the run shares.
+fn fetching<'c>(config: &'c mut ClientConfig, route: &Route) -> &'c mut ClientConfig {
+    if !route.library_defaults {
+        config
+            // librdkafka's default stalls a consumer whose queue was full for a second.
+            .set("fetch.queue.backoff.ms", "2")
+            .set("fetch.error.backoff.ms", "50");
+    }
+    config
+        // librdkafka wants this below the whole fetch's limit, also where bodies are small.
+        .set("message.max.bytes", route.max_record.to_string())
+        .set("max.partition.fetch.bytes", route.max_record.to_string())
+        .set("fetch.max.bytes", (2 * route.max_record).to_string())
+        .set(
+            "receive.message.max.bytes",
+            (2 * route.max_record + (1 << 20)).to_string(),
+        )
+}
+
 /// Reads settings back from the client library, defaults included.
 fn client_in_force(
     config: &ClientConfig,
@@ -255,6 +280,7 @@ pub async fn remove(settings: &Settings) -> anyhow::Result<()> {
             Err((topic, code)) => bail!("Kafka did not delete topic {topic}: {code}"),
         }
     }
+    replies::remove(&route).await?;
     // A consumer that was killed stays a member until its session ends.
     let give_up = Instant::now() + 2 * consume::SESSION;
     loop {

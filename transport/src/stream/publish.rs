@@ -1,12 +1,16 @@
 //! The sending end of the stream: librdkafka's producer with a bounded window, each call waiting for its delivery
-//! report until its deadline. A full queue of the library is back-pressure, in order. As written, a call flushes the
-//! producer after its send and so waits for everybody's.
+//! report until its deadline, or for its reply. A full queue of the library is back-pressure, in order. As written, a call
+//! flushes the producer after its send and so waits for everybody's.
 
-use super::reports::{Context, Reports, Waiting};
+use super::replies::{CORRELATION, Inbox, REPLY_TO};
+use super::reports::{Context, Report, Reports, Waiting};
 use super::{Route, client_in_force};
 use crate::broker::{count, kind_name};
-use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings, Transport};
-use anyhow::Context as _;
+use crate::reply::{Arrived, Calls, Ticket};
+use crate::{
+    CallResult, Caller, Connecting, Counters, Failure, Outcome, ReplyVia, Settings, Transport,
+};
+use anyhow::{Context as _, bail};
 use bench_host::clock::now_ns;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
@@ -52,6 +56,8 @@ struct Publisher {
     gate: tokio::sync::Mutex<()>,
     at_gate: AtomicUsize,
     reports: Arc<Reports>,
+    /// The calls that wait for a reply, and where their replies come; none where a call ends with its confirm.
+    replies: Option<(Arc<Calls>, Inbox)>,
     in_force: BTreeMap<String, String>,
 }
 
@@ -120,10 +126,24 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<StreamCaller> {
     ] {
         in_force.insert(name.into(), value);
     }
-    let reports = Arc::new(Reports::default());
+    let reports = Arc::new(Reports::new(settings.reply.is_some()));
     let producer = config
         .create_with_context(Context(reports.clone()))
         .context("the Kafka producer could not be set up")?;
+    let replies = match settings.reply {
+        None => None,
+        Some(ReplyVia::Topic) => {
+            let room = Arc::new(Semaphore::new(settings.window.max(1)));
+            let calls = Calls::new(room, reports.tally.clone());
+            let inbox = Inbox::open(&route, calls.clone()).await?;
+            Some((calls, inbox))
+        }
+        Some(other) => {
+            bail!("a reply by {other} was asked for, and that is RabbitMQ's: use topic")
+        }
+    };
+    let via = settings.reply.map_or("none", ReplyVia::name);
+    in_force.insert("reply".into(), via.into());
     tokio::spawn(reports.clone().dispatch());
     Ok(StreamCaller(Arc::new(Publisher {
         producer: Arc::new(producer),
@@ -135,6 +155,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<StreamCaller> {
         gate: tokio::sync::Mutex::new(()),
         at_gate: AtomicUsize::new(0),
         reports,
+        replies,
         in_force,
     })))
 }
@@ -180,11 +201,24 @@ impl Publisher {
                 }
             },
         };
+        let mut ticket = match &self.replies {
+            None => None,
+            Some((calls, _)) => match calls.ask(deadline).await {
+                None => {
+                    return unsent(
+                        "window",
+                        "no reply made room for the call before the deadline".into(),
+                    );
+                }
+                ticket => ticket,
+            },
+        };
+        let correlation = ticket.as_mut().map(Ticket::expect);
         let (call, report) = oneshot::channel();
         let mut record =
             BaseRecord::<str, [u8], _>::with_opaque_to(&self.topic, Box::new((call, permit)))
                 .payload(&body[..])
-                .headers(self.headers(kind, stamp));
+                .headers(self.headers(kind, stamp, correlation));
         if !key.is_empty() {
             record = record.key(key.as_str());
         }
@@ -195,9 +229,14 @@ impl Publisher {
         if self.flushes {
             self.flush(deadline).await;
         }
-        let result = match timeout_at(deadline, report).await {
-            Ok(Ok(Ok(()))) => CallResult::Acknowledged(None),
-            Ok(Ok(Err(code))) if !is_unknown(code) => failed(code),
+        let mut body_in = 0;
+        let result = match timeout_at(deadline, end(report, ticket.as_mut())).await {
+            Ok(End::Answered(reply)) => {
+                body_in = reply.body.len();
+                reply.result(kind, self.format)
+            }
+            Ok(End::Reported(Ok(()))) => CallResult::Acknowledged(None),
+            Ok(End::Reported(Err(code))) if !is_unknown(code) => failed(code),
             // librdkafka gave up on it, our own deadline passed, or the producer went away: it may be in the log.
             _ => {
                 count(&self.reports.tally.unknown);
@@ -207,7 +246,7 @@ impl Publisher {
         Outcome {
             sent_ns: Some(sent_ns),
             result,
-            body_in: 0,
+            body_in,
         }
     }
 
@@ -261,8 +300,8 @@ impl Publisher {
         }
     }
 
-    fn headers(&self, kind: Kind, stamp: Option<Stamp>) -> OwnedHeaders {
-        let mut headers = OwnedHeaders::new_with_capacity(3).insert(Header {
+    fn headers(&self, kind: Kind, stamp: Option<Stamp>, correlation: Option<u64>) -> OwnedHeaders {
+        let mut headers = OwnedHeaders::new_with_capacity(5).insert(Header {
             key: "content-type",
             value: Some(self.format.content_type()),
         });
@@ -279,7 +318,44 @@ impl Publisher {
                 value: Some(kind_name(kind)),
             });
         }
+        if let (Some(id), Some((_, inbox))) = (correlation, &self.replies) {
+            headers = headers.insert(Header {
+                key: REPLY_TO,
+                value: Some(&inbox.topic),
+            });
+            headers = headers.insert(Header {
+                key: CORRELATION,
+                value: Some(&id.to_be_bytes()),
+            });
+        }
         headers
+    }
+}
+
+/// What ended a call.
+enum End {
+    Reported(Report),
+    Answered(Arrived),
+    /// The producer went away.
+    Gone,
+}
+
+/// Waits for the delivery report; where a reply is asked for, a report decides only if Kafka did not take the record.
+async fn end(mut report: oneshot::Receiver<Report>, ticket: Option<&mut Ticket>) -> End {
+    let Some(ticket) = ticket else {
+        return report.await.map_or(End::Gone, End::Reported);
+    };
+    let mut taken = false;
+    loop {
+        tokio::select! {
+            biased;
+            reply = ticket.reply() => return reply.map_or(End::Gone, End::Answered),
+            report = &mut report, if !taken => match report {
+                Ok(Ok(())) => taken = true,
+                Ok(Err(code)) => return End::Reported(Err(code)),
+                Err(_) => return End::Gone,
+            },
+        }
     }
 }
 

@@ -27,10 +27,19 @@ pub(super) struct Reports {
     /// Reports were handed over: librdkafka's queue has room again.
     pub(super) room: Notify,
     closed: AtomicBool,
-    pub(super) tally: Tally,
+    /// Calls end with their replies: then no report comes too late.
+    by_reply: bool,
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Reports {
+    pub(super) fn new(by_reply: bool) -> Self {
+        Self {
+            by_reply,
+            ..Self::default()
+        }
+    }
+
     /// The producer is gone: dispatching ends.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -58,7 +67,7 @@ impl Reports {
             for (waiting, report) in batch.drain(..) {
                 let (call, permit) = *waiting;
                 // Nobody waits any more: the deadline passed, and its outcome was called unknown.
-                if call.send(report).is_err() && report.is_ok() {
+                if call.send(report).is_err() && report.is_ok() && !self.by_reply {
                     count(&self.tally.late_confirms);
                 }
                 drop(permit);

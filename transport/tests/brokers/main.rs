@@ -4,6 +4,7 @@
 mod clients;
 mod connecting;
 mod faults;
+mod replies;
 mod rig;
 
 use bench_proto::{Durability, Format, Kind, Message};
