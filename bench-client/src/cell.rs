@@ -1,5 +1,6 @@
 //! A cell: everything that decides what one trial does, as data. Experiments declare cells; a trial runs one.
 
+use crate::fault::Fault;
 use crate::load::{Arrival, Mode, Spacing, SpanPlan, Stop};
 use crate::results;
 use bench_proto::slowness::Slowness;
@@ -78,6 +79,8 @@ pub struct Cell {
     pub stall: Option<Stall>,
     /// TLS 1.3 on every connection of the hop.
     pub tls: bool,
+    /// What is done to the service in the window.
+    pub fault: Option<Fault>,
     /// Tells arms apart that differ in nothing else (`A1`, `A2`).
     pub arm: Option<String>,
 }
@@ -127,6 +130,7 @@ impl Cell {
             threads: 1,
             stall: None,
             tls: false,
+            fault: None,
             arm: None,
         }
     }
@@ -207,6 +211,9 @@ impl Cell {
         if let Some(stall) = self.stall {
             add(format!("stall{}ms", stall.lasting.as_millis()));
         }
+        if let Some(fault) = self.fault {
+            add(format!("fault[{fault}]"));
+        }
         if let Some(arm) = &self.arm {
             add(arm.clone());
         }
@@ -252,7 +259,12 @@ impl Cell {
         let window = (self.stop.time)
             .or(self.stop.count.map(by_count))
             .unwrap_or(Duration::from_secs(5));
-        self.warmup + window + Duration::from_millis(starts)
+        // Kafka keeps the place of a consumer that was killed for its session's 6 s, and only then is its group removed.
+        let farewell = match (self.transport, self.fault) {
+            (Transport::Stream, Some(fault)) if fault.ends_service() => 6_000,
+            _ => 0,
+        };
+        self.warmup + window + Duration::from_millis(starts + farewell)
     }
 
     /// The cell as results keep it.
@@ -316,6 +328,9 @@ impl Cell {
                 "stall",
                 format!("{:?} after {:?}", stall.lasting, stall.after),
             );
+        }
+        if let Some(fault) = self.fault {
+            factor("fault", fault.to_string());
         }
         results::Cell {
             id: self.id(),
@@ -469,6 +484,14 @@ mod tests {
             },
             Cell {
                 reply: Some(ReplyVia::Queue),
+                ..rest.clone()
+            },
+            Cell {
+                fault: Some("at 1s kill service".parse().unwrap()),
+                ..rest.clone()
+            },
+            Cell {
+                fault: Some("at 2s kill service".parse().unwrap()),
                 ..rest.clone()
             },
             Cell::new(Transport::Grpc),

@@ -9,6 +9,7 @@ pub mod claims;
 pub mod cli;
 pub mod durable;
 pub mod experiment;
+pub mod fault;
 pub mod generator;
 pub mod load;
 pub mod manifest;

@@ -146,17 +146,11 @@ fn add(groups: &mut Vec<Arms>, wanted: Group, experiment: &'static str, blocks: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{ALL, find};
+    use crate::experiment::{find, of};
     use std::collections::BTreeSet;
 
     fn quick() -> Plan {
-        Plan::new(
-            &ALL.iter().collect::<Vec<_>>(),
-            Suite::Quick,
-            &Transport::ALL,
-            None,
-            1,
-        )
+        Plan::new(&of(Suite::Quick), Suite::Quick, &Transport::ALL, None, 1)
     }
 
     #[test]
@@ -183,13 +177,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_ne!(ids(&plan.blocks[0]), ids(&plan.blocks[1]));
-        let other = Plan::new(
-            &ALL.iter().collect::<Vec<_>>(),
-            Suite::Quick,
-            &Transport::ALL,
-            None,
-            2,
-        );
+        let other = Plan::new(&of(Suite::Quick), Suite::Quick, &Transport::ALL, None, 2);
         assert_ne!(plan, other);
     }
 

@@ -4,6 +4,7 @@
 use crate::account;
 use crate::cell::Cell;
 use crate::durable::Disk;
+use crate::fault::Fault;
 use crate::generator::{Assignment, Generator, Signal};
 use crate::load::series::Series;
 use crate::load::{Record, Share};
@@ -133,8 +134,9 @@ pub async fn run(
             relay.stop().await;
         }
         match &trial {
-            Ok(_) => service.stop().await?,
-            Err(_) => service.kill().await,
+            Ok(_) if !cell.fault.is_some_and(Fault::ends_service) => service.stop().await?,
+            // Failed, or killed by the cell's own fault: then this takes it off the process table.
+            _ => service.kill().await,
         }
         trial
     }
@@ -320,7 +322,14 @@ async fn drive(
             (None, _) => Ok(()),
         }
     };
-    tokio::try_join!(windows, stalled)?;
+    let faulted = async {
+        match (cell.fault, subject.pid) {
+            (Some(fault), Some(pid)) => fault.inject(pid, start_ns).await.map(Some),
+            (Some(_), None) => bail!("a service that is not ours is not ours to harm"),
+            (None, _) => Ok(None),
+        }
+    };
+    let ((), (), faulted_ns) = tokio::try_join!(windows, stalled, faulted)?;
     let usage = meters.read().since(&before);
     let flushes = flushes()
         .zip(flushes_before)
@@ -334,15 +343,20 @@ async fn drive(
             counters,
             wrong,
             failures,
+            seen,
         } = generator.signal().await?
         else {
             bail!("a generator spoke out of turn");
         };
         merge(&mut record, *part);
-        observed.add(counters, wrong, failures);
+        observed.add(counters, wrong, failures, seen);
     }
     let record = record.context("a trial needs at least one generator")?;
-    let account = match subject.control {
+    // A service that was killed took its side of the ledger with it.
+    let control = subject
+        .control
+        .filter(|_| !cell.fault.is_some_and(Fault::ends_service));
+    let account = match control {
         Some(control) => {
             drained(control, &record, cell).await?;
             Some(control.account().await?)
@@ -369,6 +383,7 @@ async fn drive(
         in_force,
         pinned: surroundings.placement.is_pinned(),
         planted: surroundings.plant.is_some(),
+        faulted_ns,
         zero_ns: surroundings.zero_ns,
     }))
 }

@@ -50,6 +50,18 @@ fn what_cannot_be_meant_is_refused_before_anything_starts() {
     refused(&load(&["--durability", "memory"]), "RabbitMQ alone");
     refused(&load(&["--http", "h2"]), "--transport rest");
     refused(&load(&["--control", "127.0.0.1:1"]), "--target");
+    refused(&load(&["--reply", "pigeon"]), "no way for a reply");
+    refused(&load(&["--reply", "direct"]), "--transport queue");
+    refused(
+        &["load", "--transport", "stream", "--reply", "queue"],
+        "--reply topic",
+    );
+    refused(&load(&["--fault", "at noon kill service"]), "number");
+    refused(&load(&["--fault", "kill all"]), "no fault");
+    refused(
+        &load(&["--fault", "at 9s kill service", "--duration", "2s"]),
+        "after the window",
+    );
     refused(
         &load(&["--target", "127.0.0.1:1", "--slow", "1ms"]),
         "cannot be used with",

@@ -4,6 +4,7 @@
 mod timeline;
 
 use crate::cell::Cell;
+use crate::fault::{Fault, Seen, by_error};
 use crate::load::{Mode, Record, SpanRecord};
 use crate::meters::{Usage, Wire};
 use crate::results::{self, Bytes, CpuPerOp, InstructionsPerOp, Latency, Phase, SeriesBin};
@@ -25,6 +26,7 @@ pub struct Observed {
     wrong: u64,
     first_wrong: Option<String>,
     failures: BTreeMap<String, (u64, String)>,
+    seen: Vec<Seen>,
 }
 
 impl Observed {
@@ -34,8 +36,10 @@ impl Observed {
         counters: Counters,
         wrong: (u64, Option<String>),
         failures: BTreeMap<String, (u64, String)>,
+        seen: Vec<Seen>,
     ) {
         self.counters = self.counters.plus(counters);
+        self.seen.extend(seen);
         self.wrong += wrong.0;
         self.first_wrong = self.first_wrong.take().or(wrong.1);
         for (name, (count, text)) in failures {
@@ -69,6 +73,8 @@ pub struct Material<'a> {
     pub pinned: bool,
     /// Whether faults were planted.
     pub planted: bool,
+    /// When the cell's fault was injected, CLOCK_MONOTONIC ns.
+    pub faulted_ns: Option<u64>,
     /// The run's zero.
     pub zero_ns: u64,
 }
@@ -138,7 +144,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
     let judgement = judge(&Evidence {
         open_loop: matches!(cell.mode, Mode::Open(_)),
         ledger: (&balance).into(),
-        fault_injected: false,
+        fault_injected: material.faulted_ns.is_some(),
         negative: record.negative + account.as_ref().map_or(0, |account| account.negative),
         handler,
         durability_declared: cell.durability.to_string(),
@@ -219,9 +225,11 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
                 accepted,
             ),
             pacing: per_op(record.spun_ns as f64, accepted),
+            // Of a process that is gone nothing can be read.
             service: usage
                 .service
                 .as_ref()
+                .filter(|_| !cell.fault.is_some_and(Fault::ends_service))
                 .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
             broker: usage
                 .broker
@@ -238,6 +246,16 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         }),
         ledger: (&balance).into(),
         counters: counters(observed, account.as_ref()),
+        faults: cell
+            .fault
+            .zip(material.faulted_ns)
+            .map(|(fault, at_ns)| fault.injected(record.start_ns, at_ns))
+            .into_iter()
+            .collect(),
+        seen: material
+            .faulted_ns
+            .map(|at_ns| by_error(&observed.seen, at_ns))
+            .unwrap_or_default(),
         in_force: in_force.clone(),
         phases: phases(cell, record, account.as_ref(), &series),
         series,

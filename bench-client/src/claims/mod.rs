@@ -10,6 +10,8 @@
 //! - `producer-free`, `slow-200ms`: experiment `slow`, transports `rest`, `grpc`, `queue`, `stream`, `phases[]` named
 //!   `before` and `slow`;
 //! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);
+//! - `queue-rpc`: experiments `rpc` (open loop and 32 in flight) and `rpc-kill` (`seen[]`), transports `grpc`, `queue` and
+//!   `stream`, the latter with the factor `reply`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -19,6 +21,7 @@ pub mod connections;
 pub mod measured;
 pub mod part;
 pub mod ratios;
+pub mod rpc;
 pub mod rules;
 pub mod samples;
 pub mod scope;
@@ -97,6 +100,7 @@ static JUDGES: &[&[Judge]] = &[
     slow::JUDGES,
     streaming::JUDGES,
     connections::JUDGES,
+    rpc::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

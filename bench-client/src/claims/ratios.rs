@@ -17,14 +17,18 @@ const OPEN: [Metric; 5] = [
     Metric::CpuPerOp,
 ];
 
-/// All ratios, experiment by experiment, A/A pairs last in each. Trials with phases are compared phase by phase in the
-/// claims, not here: their latency as a whole is a mixture.
+/// All ratios, experiment by experiment, A/A pairs last in each. Trials with phases or faults are compared in the claims,
+/// not here: their latency as a whole is a mixture.
 pub fn ratios(run: &Run) -> Vec<Ratio> {
     let mut rows = Vec::new();
     for experiment in experiments(run) {
         let mut all = cells(run, experiment);
         all.retain(|c| c.cell.is_timed());
-        let plain = |c: &CellTrials<'_>| c.blocks.values().all(|t| t.phases.is_empty());
+        let plain = |c: &CellTrials<'_>| {
+            c.blocks
+                .values()
+                .all(|t| t.phases.is_empty() && t.faults.is_empty())
+        };
         for base in all
             .iter()
             .filter(|c| c.cell.transport == "rest" && is_base(c.cell) && plain(c))
@@ -73,6 +77,14 @@ pub fn failed_aa(ratios: &[Ratio]) -> Vec<String> {
         )
     };
     pairs.into_iter().map(sentence).collect()
+}
+
+/// The transport, with the way of its reply where there is one to name.
+fn name(cell: &Cell) -> String {
+    match cell.factors.get("reply") {
+        Some(via) => format!("{} reply {via}", cell.transport),
+        None => cell.transport.clone(),
+    }
 }
 
 fn metrics(cell: &Cell) -> &'static [Metric] {
@@ -126,7 +138,7 @@ fn row(
     let sides = if is_aa {
         format!("A/A {}", cell.transport)
     } else {
-        format!("{} ÷ {}", cell.transport, below.cell.transport)
+        format!("{} ÷ {}", name(cell), name(below.cell))
     };
     let load = match (cell.in_flight, cell.rate_per_s) {
         (Some(n), _) => format!("{n} in flight"),

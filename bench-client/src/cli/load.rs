@@ -3,6 +3,7 @@
 use super::run::Pin;
 use super::{Exit, usage};
 use crate::cell::Cell;
+use crate::fault::Fault;
 use crate::load::{Arrival, Mode, Profile, Spacing, Stop};
 use crate::results::{self, State};
 use crate::service::{Control, Launch};
@@ -112,6 +113,9 @@ pub(super) struct LoadArgs {
     /// reply queue) or topic (Kafka) [default: for the broker's confirm alone]
     #[arg(long, value_name = "WAY")]
     reply: Option<ReplyVia>,
+    /// What is done to the service in the window, such as 'at 2s kill service'; what the callers see of it is kept
+    #[arg(long, conflicts_with = "target")]
+    fault: Option<Fault>,
     /// Generator threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
@@ -225,6 +229,13 @@ impl LoadArgs {
         let time = self
             .duration
             .or(self.count.is_none().then_some(Duration::from_secs(10)));
+        if let (Some(fault), Some(time)) = (self.fault, time)
+            && fault.after >= time
+        {
+            return Err(usage(format!(
+                "'{fault}' would come after the window of {time:?}; let it come earlier, or the window last longer"
+            )));
+        }
         Ok(Cell {
             payload: self.payload,
             format: self.format.unwrap_or(plain.format),
@@ -252,6 +263,7 @@ impl LoadArgs {
             prefetch: self.prefetch.unwrap_or(plain.prefetch),
             partitions: self.partitions.unwrap_or(plain.partitions),
             reply: self.reply,
+            fault: self.fault,
             threads: self.threads,
             tls: self.tls,
             ..plain

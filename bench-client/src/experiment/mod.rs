@@ -8,6 +8,8 @@ pub mod codec;
 mod connections;
 mod deployed;
 mod ladder;
+mod rpc;
+mod rpc_kill;
 mod side_by_side;
 pub mod size;
 mod slow;
@@ -72,7 +74,7 @@ pub fn no_tables(_: &results::Run) -> Vec<Table> {
 }
 
 /// All of them, in the order they are listed.
-pub const ALL: [Experiment; 9] = [
+pub const ALL: [Experiment; 11] = [
     capacity::EXPERIMENT,
     ladder::EXPERIMENT,
     size::EXPERIMENT,
@@ -82,12 +84,29 @@ pub const ALL: [Experiment; 9] = [
     connections::EXPERIMENT,
     deployed::EXPERIMENT,
     as_written::EXPERIMENT,
+    rpc::EXPERIMENT,
+    rpc_kill::EXPERIMENT,
 ];
+
+/// What the quick suite runs when nothing is named: more does not fit into its budget.
+const QUICK: [&str; 5] = ["capacity", "ladder", "size", "codec", "slow"];
+
+/// What a suite runs when nothing is named.
+pub fn of(suite: Suite) -> Vec<&'static Experiment> {
+    every()
+        .iter()
+        .filter(|experiment| suite == Suite::Full || QUICK.contains(&experiment.name))
+        .collect()
+}
+
+fn every() -> &'static [Experiment] {
+    static EXPERIMENTS: &[Experiment] = &ALL;
+    EXPERIMENTS
+}
 
 /// The experiment of a name.
 pub fn find(name: &str) -> Result<&'static Experiment, String> {
-    static EXPERIMENTS: [Experiment; ALL.len()] = ALL;
-    EXPERIMENTS
+    every()
         .iter()
         .find(|experiment| experiment.name == name)
         .ok_or_else(|| {

@@ -4,6 +4,7 @@
 mod orders;
 
 use crate::cell::Cell;
+use crate::fault::Seen;
 use crate::load::{self, Arrival, Clock, HostClock, Load, Mode, Record, Share, Stop};
 use anyhow::Context;
 use bench_host::place::Cpus;
@@ -55,6 +56,8 @@ pub enum Signal {
         wrong: (u64, Option<String>),
         /// Why operations failed, by name: how often, and the first one's sentence.
         failures: BTreeMap<String, (u64, String)>,
+        /// Every error with its times, where the cell has a fault.
+        seen: Vec<Seen>,
     },
 }
 
@@ -199,7 +202,7 @@ async fn generate<C: Caller>(
         share,
         ..
     } = &assignment;
-    let orders = Rc::new(Orders::new(cell.payload, *seed));
+    let orders = Rc::new(Orders::new(cell.payload, *seed, cell.fault.is_some()));
     let issue = |run: u64| {
         let (caller, orders, producer, stamped) =
             (caller.clone(), orders.clone(), share.index, cell.stamped);
@@ -244,6 +247,8 @@ async fn generate<C: Caller>(
     };
     orders.wrong.take();
     orders.failures.take();
+    let seen = || orders.seen.as_ref().map(|seen| seen.take());
+    seen();
     let before = caller.counters();
     let measured = Load {
         mode: cell.mode.clone(),
@@ -263,6 +268,7 @@ async fn generate<C: Caller>(
         counters,
         wrong,
         failures,
+        seen: seen().unwrap_or_default(),
     });
     // The connections stay open until the sockets' byte counters have been read.
     let _ = released.await;

@@ -1,5 +1,6 @@
 //! The operations of a generator: each encodes a fresh order, sends it, and verifies the answer by value.
 
+use crate::fault::{MOST_SEEN, Seen, TIMEOUT};
 use crate::load::{Ending, Operation, Outcome};
 use bench_proto::format::Answer;
 use bench_proto::{Corpus, Kind, Message, PayloadClass, Receipt, Stamp, corpus::order_id};
@@ -14,6 +15,8 @@ pub(super) struct Orders {
     expected: Vec<Option<(i32, i64)>>,
     pub(super) wrong: RefCell<(u64, Option<String>)>,
     pub(super) failures: RefCell<BTreeMap<String, (u64, String)>>,
+    /// Every error with its times, where a fault makes them worth keeping.
+    pub(super) seen: Option<RefCell<Vec<Seen>>>,
 }
 
 /// One operation: encode, send, verify. All of it inside the clock.
@@ -46,6 +49,7 @@ pub(super) async fn place<C: Caller>(
         )
     };
     let outcome = call.await;
+    orders.see(&outcome.result, operation.planned_ns);
     let ending = match &outcome.result {
         CallResult::Acknowledged(answer) => {
             match orders.check(kind, answer.as_ref(), run, producer, operation.sequence) {
@@ -82,7 +86,7 @@ pub(super) async fn place<C: Caller>(
 
 impl Orders {
     /// The corpus of a payload class, with what each of its orders must be answered.
-    pub(super) fn new(payload: PayloadClass, seed: u64) -> Self {
+    pub(super) fn new(payload: PayloadClass, seed: u64, keep_errors: bool) -> Self {
         let mut corpus = Corpus::new(payload, seed);
         let expected = (0..Corpus::SIZE as u64)
             .map(|entry| match corpus.message(0, 0, entry) {
@@ -97,6 +101,24 @@ impl Orders {
             expected,
             wrong: RefCell::default(),
             failures: RefCell::default(),
+            seen: keep_errors.then(RefCell::default),
+        }
+    }
+
+    fn see(&self, result: &CallResult, planned_ns: u64) {
+        let Some(seen) = &self.seen else { return };
+        let name = match result {
+            CallResult::Failed(failure) => &failure.name,
+            CallResult::TimedOut => TIMEOUT,
+            CallResult::Acknowledged(_) | CallResult::Refused(_) => return,
+        };
+        let mut seen = seen.borrow_mut();
+        if seen.len() < MOST_SEEN {
+            seen.push(Seen {
+                name: name.into(),
+                planned_ns,
+                seen_ns: bench_host::clock::now_ns(),
+            });
         }
     }
 

@@ -3,7 +3,7 @@
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, interval, maybe, percentile};
 use crate::claims::{self, Claim, ratios::failed_aa};
-use crate::results::{Percentile, Run, State, Trial, Verdict, VerdictRow};
+use crate::results::{Percentile, Run, State, Trial, Verdict, VerdictRow, When};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was run, where and with what.
@@ -263,8 +263,14 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
         known(l.delivered), known(l.lost), known(l.duplicated), known(l.recovered), known(l.unexpected), known(l.reordered)
     ));
     if l.delivered.is_none() {
-        document
-            .text("The service's side of the ledger is unknown: its control port was not given.");
+        let why = if trial.faults.is_empty() {
+            "its control port was not given"
+        } else {
+            "it died with the service"
+        };
+        document.text(format!(
+            "The service's side of the ledger is unknown: {why}."
+        ));
     }
     document.text(format!(
         "CPU µs per order: client {}, service {}, broker {}. Body bytes: {} out, {} back.",
@@ -284,6 +290,7 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
             percentile(phase.completion_ns.as_ref(), Percentile::P50)
         ));
     }
+    faults(document, trial);
     let counters: Vec<String> = trial
         .counters
         .iter()
@@ -291,6 +298,31 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
         .collect();
     if !counters.is_empty() {
         document.text(format!("Counted: {}.", counters.join(", ")));
+    }
+}
+
+/// What was done to the service, and what its callers saw of it.
+fn faults(document: &mut Document, trial: &Trial) {
+    for fault in &trial.faults {
+        document.text(format!(
+            "Fault: {}, done at {:.4} s.",
+            fault.what, fault.actual_s
+        ));
+    }
+    for seen in &trial.seen {
+        let calls = match seen.calls {
+            When::InFlight => "in flight then",
+            When::After => "made later",
+        };
+        document.text(format!(
+            "{} calls {calls} ended as `{}`: the first {:.1} ms after it, the median one {:.1} ms; they waited {:.1} ms (median), {:.1} ms at most.",
+            seen.count,
+            seen.error,
+            seen.first_s * 1e3,
+            seen.median_s * 1e3,
+            seen.waited_median_s * 1e3,
+            seen.waited_most_s * 1e3
+        ));
     }
 }
 

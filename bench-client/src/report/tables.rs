@@ -273,7 +273,8 @@ fn per_class(
     for experiment in experiments(run) {
         let all: Vec<_> = cells(run, experiment)
             .into_iter()
-            .filter(|c| wanted(c) && is_base(c.cell))
+            // What a fault leaves is a mixture: the experiment's own table takes it apart.
+            .filter(|c| wanted(c) && is_base(c.cell) && !c.cell.factors.contains_key("fault"))
             .collect();
         for class in CLASSES {
             let mut of_class: Vec<_> = all
@@ -324,6 +325,9 @@ fn name(cell: &CellTrials<'_>) -> Cell {
     };
     if c.format != plain {
         text.push_str(&format!(" {}", c.format));
+    }
+    if let Some(via) = c.factors.get("reply") {
+        text.push_str(&format!(" reply {via}"));
     }
     text.into()
 }

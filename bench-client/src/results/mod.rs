@@ -12,8 +12,8 @@ pub use run::{
 pub use store::{ResultsError, Store};
 pub use table::{Column, Table, Value};
 pub use trial::{
-    Arrival, Bytes, Cell, CpuPerOp, InstructionsPerOp, Latency, Ledger, Percentile, Phase,
-    SeriesBin, State, Trial, Validity, WireLeg,
+    Arrival, Bytes, Cell, CpuPerOp, Fault, InstructionsPerOp, Latency, Ledger, Percentile, Phase,
+    SeenError, SeriesBin, State, Trial, Validity, When, WireLeg,
 };
 
 #[cfg(test)]

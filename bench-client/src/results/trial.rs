@@ -335,6 +335,51 @@ pub struct SeriesBin {
     pub max_ns: Option<u64>,
 }
 
+/// A fault that was injected, seconds from the window's start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    /// What was to be done, e.g. `at 2s kill service`.
+    pub what: String,
+    /// When it was to be done.
+    pub planned_s: f64,
+    /// When it was done.
+    pub actual_s: f64,
+}
+
+/// Which calls saw an error.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Those planned before the fault and not ended when it came.
+    #[default]
+    InFlight,
+    /// Those planned after it.
+    After,
+}
+
+/// What the callers saw of a fault: one error of one kind of call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SeenError {
+    /// Its name; `timeout` where nothing came before the deadline.
+    pub error: String,
+    /// Which calls saw it.
+    pub calls: When,
+    /// How many.
+    pub count: u64,
+    /// From the fault to the first of them, seconds.
+    pub first_s: f64,
+    /// To the median one.
+    pub median_s: f64,
+    /// To the last one.
+    pub last_s: f64,
+    /// What the calls themselves waited for it from their planned instant, median, seconds.
+    pub waited_median_s: f64,
+    /// The longest of them.
+    pub waited_most_s: f64,
+}
+
 /// One timed run of one cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
@@ -392,6 +437,12 @@ pub struct Trial {
     /// Whatever else was counted (reconnects, returned, redelivered, malformed, …).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counters: BTreeMap<String, u64>,
+    /// Faults that were injected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+    /// What the callers saw of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<SeenError>,
     /// Settings in force, read back where they can be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub in_force: BTreeMap<String, String>,

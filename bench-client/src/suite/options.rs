@@ -19,7 +19,7 @@ const RESTARTS: &str = "broker restarts";
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which experiments; all if empty.
+    /// Which experiments; all of the suite if empty.
     pub experiments: Vec<String>,
     /// How much.
     pub suite: Suite,
@@ -47,10 +47,7 @@ impl Options {
     /// The experiments by name, each once, in the order of the list.
     pub fn resolve(&self) -> Result<Vec<&'static Experiment>, String> {
         if self.experiments.is_empty() {
-            return experiment::ALL
-                .iter()
-                .map(|experiment| experiment::find(experiment.name))
-                .collect();
+            return Ok(experiment::of(self.suite));
         }
         let mut found: Vec<&'static Experiment> = Vec::new();
         for name in &self.experiments {

@@ -190,7 +190,8 @@ async fn a_way_of_reply_that_the_broker_does_not_have_is_a_sentence() {
                 reply: Some(via),
                 ..settings
             };
-            let error = broker.connect(&settings).await.unwrap_err().to_string();
+            let refusal = broker.connect(&settings).await.err();
+            let error = refusal.expect("it is refused").to_string();
             assert!(error.contains(hint), "{error}");
         })
         .await;
