@@ -150,8 +150,11 @@ impl Reading {
             .as_ref()
             .zip(earlier.machine.as_ref())
             .map(|(now, before)| now.since(before));
-        // A service or broker whose processes we cannot see would all count as foreign: then nothing is known.
-        let all_seen = self.service.is_some();
+        // A service or broker whose processes we cannot see, or one that was killed, would count as foreign: then nothing
+        // is known.
+        let all_seen = service
+            .as_ref()
+            .is_some_and(|usage| usage.errors.is_empty());
         Usage {
             instructions: Some(match (&self.instructions, &earlier.instructions) {
                 (Ok(now), Ok(before)) => Ok(Roles {
