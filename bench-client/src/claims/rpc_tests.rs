@@ -158,8 +158,11 @@ fn one_cheaper_way_refutes_it() {
 fn an_error_as_early_but_without_a_name_is_vaguer() {
     let mut run = planted();
     for trial in &mut run.trials {
+        let direct = trial.cell.transport == "grpc";
+        // A tenth earlier in one block, a tenth later in the next.
+        let factor = [0.9, 1.1][trial.block as usize % 2];
         for seen in &mut trial.seen {
-            seen.median_s = 0.001 + f64::from(trial.block) / 1e6;
+            seen.median_s = if direct { 0.001 } else { 0.001 * factor };
         }
     }
     let row = verdict(&run);
