@@ -10,7 +10,7 @@ use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, Minimum, latency};
 
 /// Order in which transports and classes are listed.
-const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];
+pub(super) const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];
 const CLASSES: [&str; 5] = ["none", "memory", "process", "power", "replica"];
 
 /// JSON against protobuf, by count.
