@@ -211,13 +211,25 @@ fn a_small_run_keeps_every_trial_validates_against_the_schema_and_reports() {
     assert!(verdicts.iter().any(|row| row["claim"] == "outbox"
         && row["verdict"] == "not_measured"
         && row["reason"] != ""));
-    assert!(out.join("report.md").is_file());
+    let files = [
+        "report.html",
+        "report.md",
+        "trials.csv",
+        "charts/forest.svg",
+    ];
+    for file in files {
+        assert!(out.join(file).is_file(), "{file}");
+        std::fs::remove_file(out.join(file)).unwrap();
+    }
     client()
         .arg("report")
         .arg(&out)
         .assert()
         .code(0)
         .stdout(predicate::str::contains("size-3-10x"));
+    for file in files {
+        assert!(out.join(file).is_file(), "{file}");
+    }
     // A folder that holds a run is not written over.
     client()
         .args(["run", "size", "--quiet", "--out"])

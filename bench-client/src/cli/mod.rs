@@ -57,11 +57,11 @@ enum Command {
     List,
     /// List the claims under test, their rules and the experiments that decide them
     Claims,
-    /// Print the tables of a finished run again
+    /// Write the report of a finished run again (report.html, report.md, trials.csv, charts) and print its tables
     Report {
         /// The folder that `run` wrote, or its run.json
         dir: PathBuf,
-        /// Markdown instead of terminal tables
+        /// Print Markdown on stdout and write nothing
         #[arg(long)]
         markdown: bool,
     },
@@ -166,7 +166,11 @@ impl Command {
                 if markdown {
                     print!("{}", report::markdown(store.run()));
                 } else {
+                    for (name, text) in report::files(store.run()) {
+                        store.write_file(&name, text.as_bytes())?;
+                    }
                     print!("{}", report::terminal(store.run()));
+                    println!("\nReport: {}", store.dir().join("report.html").display());
                 }
                 Ok(Exit::Done)
             }

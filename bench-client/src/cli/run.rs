@@ -137,7 +137,9 @@ impl Run {
         teller.finish();
         let (store, complete) = result?;
         let run = store.run();
-        store.write_file("report.md", report::markdown(run).as_bytes())?;
+        for (name, text) in report::files(run) {
+            store.write_file(&name, text.as_bytes())?;
+        }
         if self.json {
             println!("{}", serde_json::to_string_pretty(run)?);
         } else {

@@ -49,12 +49,19 @@ pub(super) fn names<const N: usize>(names: [&str; N]) -> Vec<String> {
     names.map(String::from).to_vec()
 }
 
+/// One piece of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Block {
+pub(super) enum Block {
     Heading(String),
     Text(String),
     Items(Vec<String>),
     Table(Table),
+    /// A picture by its file; a terminal shows its title alone.
+    Picture {
+        title: String,
+        file: String,
+        text: String,
+    },
 }
 
 /// Headings, text and tables in order.
@@ -105,6 +112,19 @@ impl Document {
         self.blocks.push(Block::Table(table));
     }
 
+    pub(super) fn picture(&mut self, title: &str, file: String, text: &str) {
+        self.blocks.push(Block::Picture {
+            title: title.into(),
+            file,
+            text: text.into(),
+        });
+    }
+
+    /// Its pieces in order, for another rendering.
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
     /// For a terminal.
     pub(super) fn terminal(&self, style: Style) -> String {
         let width = style.width.map_or(PLAIN_WIDTH, usize::from);
@@ -118,6 +138,7 @@ impl Document {
                     .iter()
                     .try_for_each(|item| writeln!(out, "- {}", wrap(item, width, "  "))),
                 Block::Table(table) => writeln!(out, "{}", table.terminal(style)),
+                Block::Picture { title, .. } => writeln!(out, "{}", wrap(title, width, "")),
             }
             .expect("writing to a string does not fail");
         }
@@ -138,6 +159,10 @@ impl Document {
                     .try_for_each(|item| writeln!(out, "- {item}"))
                     .and_then(|()| writeln!(out)),
                 Block::Table(table) => writeln!(out, "{}", table.markdown()),
+                Block::Picture { title, file, text } => {
+                    let alt = title.replace(['[', ']'], "");
+                    writeln!(out, "![{alt}]({file})\n\n{text}\n")
+                }
             }
             .expect("writing to a string does not fail");
         }

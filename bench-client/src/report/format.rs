@@ -53,6 +53,8 @@ pub(super) fn interval(low: Option<f64>, high: Option<f64>, unit: &str) -> Strin
     };
     match (low, high) {
         (None, None) => NOTHING.into(),
+        // A ratio is above zero anyhow: such a bound says nothing.
+        (Some(low), None) if low == 0.0 && unit == "×" => NOTHING.into(),
         (Some(low), None) => format!("≥ {}{unit}", number(low)),
         (None, Some(high)) => format!("≤ {}{unit}", number(high)),
         (Some(low), Some(high)) if low == high => format!("{}{unit}", number(low)),
@@ -103,5 +105,6 @@ mod tests {
         assert_eq!(interval(Some(5.0), None, "×"), "≥ 5.00×");
         assert_eq!(interval(Some(2.3), Some(2.3), "×"), "2.30×");
         assert_eq!(interval(None, None, "×"), "–");
+        assert_eq!(interval(Some(0.0), None, "×"), "–");
     }
 }

@@ -3,8 +3,13 @@
 
 mod analyses;
 mod calibration;
+mod cells;
+mod charts;
+mod csv;
 mod document;
 mod format;
+mod html;
+mod manifest;
 mod ratios;
 mod sections;
 mod tables;
@@ -21,9 +26,34 @@ pub fn terminal(run: &Run) -> String {
     whole(run, false).terminal(Style::detect())
 }
 
-/// The report as Markdown (`report.md`).
+/// The report as Markdown (`report.md`); its pictures lie under `charts/` beside it.
 pub fn markdown(run: &Run) -> String {
     whole(run, true).markdown()
+}
+
+/// The report as one page (`report.html`): no network and no script are needed to read it.
+pub fn html(run: &Run) -> String {
+    html::page(run, &charts::all(run))
+}
+
+/// Every trial on a line of its own (`trials.csv`), repetitions included.
+pub fn csv(run: &Run) -> String {
+    csv::trials(run)
+}
+
+/// Every file of a report by its name below the run's folder: `report.html`, `report.md`, `trials.csv` and `charts/*.svg`.
+pub fn files(run: &Run) -> Vec<(String, String)> {
+    let pictures = charts::all(run);
+    let mut files = vec![
+        ("report.html".to_string(), html::page(run, &pictures)),
+        ("report.md".to_string(), markdown(run)),
+        ("trials.csv".to_string(), csv(run)),
+    ];
+    files.extend(pictures.iter().filter_map(|picture| match picture {
+        charts::Picture::Drawn(chart) => Some((chart.path(), chart.file())),
+        charts::Picture::LeftOut { .. } => None,
+    }));
+    files
 }
 
 /// One trial alone (`load`), for a terminal.
@@ -54,12 +84,25 @@ fn whole(run: &Run, every: bool) -> Document {
     sections::verdicts(&mut document, run, every);
     sections::skipped(&mut document, run);
     sections::how_to_read(&mut document);
-    tables::sizes(&mut document, run);
-    tables::capacity(&mut document, run);
-    tables::latency(&mut document, run);
-    tables::phases(&mut document, run);
-    analyses::tables(&mut document, run);
-    ratios::table(&mut document, run);
+    if every {
+        sections::pictures(&mut document, &charts::all(run));
+    }
+    figures(&mut document, run);
     sections::validity(&mut document, run);
+    if every {
+        cells::table(&mut document, run);
+        sections::not_measured(&mut document, run);
+        manifest::table(&mut document, run);
+    }
     document
+}
+
+/// The tables behind the verdicts.
+fn figures(document: &mut Document, run: &Run) {
+    tables::sizes(document, run);
+    tables::capacity(document, run);
+    tables::latency(document, run);
+    tables::phases(document, run);
+    analyses::tables(document, run);
+    ratios::table(document, run);
 }

@@ -1,5 +1,6 @@
 //! The parts of a report that are mostly words: head, verdicts, what was skipped, how to read it, validity, one trial.
 
+use super::charts::Picture;
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, interval, maybe, percentile};
 use crate::claims::{self, Claim, ratios::failed_aa};
@@ -44,8 +45,6 @@ pub(super) fn head(document: &mut Document, run: &Run) {
 /// The verdict table, and the sentence behind each row.
 pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
     document.heading("Verdicts");
-    let statement =
-        |row: &VerdictRow| Claim::find(&row.claim).map_or(NOTHING, |claim| claim.statement);
     let (missing, judged): (Vec<_>, Vec<_>) = run
         .verdicts
         .iter()
@@ -77,27 +76,43 @@ pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
     for failed in failed_aa(&run.ratios) {
         document.text(failed);
     }
-    if every && !missing.is_empty() {
-        document.heading("Not measured");
-        let rows = missing.iter().map(|row| {
+    if missing.is_empty() {
+        return;
+    }
+    let ids: Vec<&str> = missing.iter().map(|row| row.claim.as_str()).collect();
+    let place = if every { "below" } else { "in report.md" };
+    document.text(format!(
+        "Not measured by this run, each with its reason {place}: {}.",
+        ids.join(", ")
+    ));
+}
+
+/// The claims that were not measured, each with its reason.
+pub(super) fn not_measured(document: &mut Document, run: &Run) {
+    let rows: Vec<Vec<Cell>> = run
+        .verdicts
+        .iter()
+        .filter(|row| row.verdict == Verdict::NotMeasured)
+        .map(|row| {
             vec![
                 row.claim.as_str().into(),
                 statement(row).into(),
                 row.reason.as_str().into(),
             ]
-        });
+        })
+        .collect();
+    if !rows.is_empty() {
+        document.heading("Not measured");
         document.table(Table {
             header: names(["claim", "what it says", "why not"]),
             numbers_from: 3,
-            rows: rows.collect(),
+            rows,
         });
-    } else if !missing.is_empty() {
-        let ids: Vec<&str> = missing.iter().map(|row| row.claim.as_str()).collect();
-        document.text(format!(
-            "Not measured by this run, each with its reason in report.md: {}.",
-            ids.join(", ")
-        ));
     }
+}
+
+fn statement(row: &VerdictRow) -> &'static str {
+    Claim::find(&row.claim).map_or(NOTHING, |claim| claim.statement)
 }
 
 fn verdict_cell(row: &VerdictRow) -> Cell {
@@ -130,11 +145,28 @@ pub(super) fn skipped(document: &mut Document, run: &Run) {
     }
 }
 
+/// Each picture by its file, or why there is none.
+pub(super) fn pictures(document: &mut Document, pictures: &[Picture]) {
+    document.heading("Pictures");
+    let mut missing = Vec::new();
+    for picture in pictures {
+        match picture {
+            Picture::Drawn(chart) => document.picture(&chart.title, chart.path(), &chart.text),
+            Picture::LeftOut { name, why } => missing.push(format!("no `{name}`: {why}")),
+        }
+    }
+    document.items(missing);
+}
+
 /// A few lines that explain the columns.
 pub(super) fn how_to_read(document: &mut Document) {
     document.heading("How to read it");
-    document.items(
-        [
+    document.items(reading());
+}
+
+/// Ten lines at most.
+pub(super) fn reading() -> Vec<String> {
+    [
             "accept: from the planned instant until the caller may go on (the reply, or the broker's confirm).",
             "completion: from the planned instant until the service has done the work, on every transport. A message may be completed before its confirm.",
             "Percentiles are those of all blocks' samples together, never averages. “–” is too few samples (or not measured), “≥” a lower bound.",
@@ -144,8 +176,7 @@ pub(super) fn how_to_read(document: &mut Document) {
             "CPU is µs per order; the broker's is gross of what it burns idle. Their sum is the fairest single figure.",
         ]
         .map(String::from)
-        .to_vec(),
-    );
+        .to_vec()
 }
 
 /// How many trials are not VALID, and why.

@@ -16,6 +16,14 @@ fn concluded() -> Run {
     run
 }
 
+/// Without the claims that the planted run does not hold: they have tests of their own, and change with every new judge.
+fn judged() -> Run {
+    let mut run = concluded();
+    run.verdicts
+        .retain(|row| row.verdict != crate::results::Verdict::NotMeasured);
+    run
+}
+
 fn plain(run: &Run) -> String {
     whole(run, false).terminal(Style {
         colour: false,
@@ -25,12 +33,12 @@ fn plain(run: &Run) -> String {
 
 #[test]
 fn the_terminal_report() {
-    insta::assert_snapshot!(plain(&concluded()));
+    insta::assert_snapshot!(plain(&judged()));
 }
 
 #[test]
 fn the_markdown_report() {
-    insta::assert_snapshot!(markdown(&concluded()));
+    insta::assert_snapshot!(markdown(&judged()));
 }
 
 #[test]

@@ -134,10 +134,17 @@ impl Store {
         self.write()
     }
 
-    /// Writes another file of the run (a report, a chart) with the same care.
+    /// Writes another file of the run (a report, `charts/forest.svg`) with the same care.
     pub fn write_file(&self, name: &str, content: &[u8]) -> Result<PathBuf, ResultsError> {
         let target = self.dir.join(name);
-        replace(&self.dir, &target, |w| w.write_all(content))?;
+        let dir = target.parent().unwrap_or(&self.dir);
+        fs::create_dir_all(dir).map_err(|source| ResultsError::Io {
+            action: "create",
+            path: dir.to_path_buf(),
+            source,
+            advice: "name a folder that can be written with --out",
+        })?;
+        replace(dir, &target, |w| w.write_all(content))?;
         Ok(target)
     }
 

@@ -27,7 +27,7 @@ const STEPS: [(&str, [f64; 5]); 4] = [
     ("protobuf", [-1.0, 1.0, 0.0, 0.0, 0.0]),
     ("HTTP/2", [-1.0, 0.0, 1.0, 0.0, 0.0]),
     ("both at once", [1.0, -1.0, -1.0, 1.0, 0.0]),
-    ("tonic and gRPC framing", [0.0, 0.0, 0.0, -1.0, 1.0]),
+    ("tonic, gRPC framing", [0.0, 0.0, 0.0, -1.0, 1.0]),
 ];
 
 /// Transport, HTTP version, format.

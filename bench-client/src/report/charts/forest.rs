@@ -102,7 +102,9 @@ fn others(ratios: Vec<&Ratio>) -> Picture {
         more(ratios.len())
     );
     Picture::drawn(NAME, title, text, {
-        let rows: Vec<Row> = ratios.into_iter().take(ROWS).map(Row::new).collect();
+        let mut rows: Vec<Row> = ratios.into_iter().map(Row::new).collect();
+        rows.sort_by_key(|row| row.place);
+        rows.truncate(ROWS);
         move |title| draw(&rows, None, "times REST's value (log axis)", title)
     })
 }
@@ -135,6 +137,8 @@ fn sides(ratio: &Ratio) -> Option<&str> {
 
 /// A ratio, ready to draw.
 struct Row {
+    /// The transport's place in every list.
+    place: usize,
     label: String,
     colour: &'static str,
     point: f64,
@@ -172,6 +176,7 @@ impl Row {
         };
         Self {
             label: format!("{who}{what}, {load}  {figures}"),
+            place: style::place(other),
             colour: style::transport(other),
             point: ratio.point.unwrap_or(1.0),
             low: ratio.low,

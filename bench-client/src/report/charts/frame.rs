@@ -4,6 +4,9 @@
 use super::Chart;
 use super::style;
 
+/// Room at the right, pixels.
+const EDGE: f64 = 16.0;
+
 /// Inside a page: as wide as its frame, in the page's colours.
 pub(super) fn inline(svg: &str, chart: &Chart) -> String {
     framed(svg, chart, "", false)
@@ -19,8 +22,10 @@ fn framed(svg: &str, chart: &Chart, style: &str, sized: bool) -> String {
     let (head, body) = svg.split_once('>').unwrap_or((svg, ""));
     let (width, height) = (attribute(head, "width"), attribute(head, "height"));
     let name = chart.name;
+    // The last label of a log axis reaches beyond the library's own edge.
+    let wide = width.parse::<f64>().unwrap_or_default() + EDGE;
     let size = if sized {
-        format!(" width=\"{width}\" height=\"{height}\"")
+        format!(" width=\"{wide}\" height=\"{height}\"")
     } else {
         String::new()
     };
@@ -30,7 +35,7 @@ fn framed(svg: &str, chart: &Chart, style: &str, sized: bool) -> String {
         .replacen(&format!(" width=\"{width}\""), "", 1)
         .replacen(&format!(" height=\"{height}\""), "", 1);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\"{size} role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {wide} {height}\"{size} role=\"img\" \
          aria-labelledby=\"{name}-title {name}-desc\"{rest}><title id=\"{name}-title\">{}</title>\
          <desc id=\"{name}-desc\">{}</desc>{style}{body}",
         escape(&chart.title),

@@ -65,9 +65,9 @@ pub(super) fn picture(run: &Run) -> Picture {
     let held: Vec<String> = ladders
         .iter()
         .map(|l| {
-            let rate = l
-                .held()
-                .map_or("none".into(), |r| format!("{}/s", grouped(r)));
+            let rate = l.held().map_or("none".into(), |r| {
+                format!("{}/s", grouped(r).replace(' ', "\u{a0}"))
+            });
             let more = if l.knee().is_none() {
                 " and perhaps more"
             } else {

@@ -181,7 +181,7 @@ fn titles_state_what_was_found() {
             .unwrap()
     };
     // Planted: gRPC's rate of 8,000/s was not kept up with, REST's was.
-    let ladder = title("ladder");
+    let ladder = title("ladder").replace('\u{a0}', " ");
     assert!(ladder.contains("rest 8 000/s and perhaps more"), "{ladder}");
     assert!(
         ladder.contains("grpc 4 000/s") && !ladder.contains("grpc 4 000/s and"),

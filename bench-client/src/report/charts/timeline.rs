@@ -20,6 +20,7 @@ const NAME: &str = "timeline";
 
 /// The phase that is shaded.
 const SLOW: &str = "slow";
+const SHADE: &str = "#e69f00";
 /// The theory's step.
 const STEP_S: f64 = 0.05;
 
@@ -180,7 +181,7 @@ fn draw(columns: &[Column], title: Option<&str>) -> Scene {
                     None,
                 )],
             };
-            let layout = panel(&own, column).with_show_grid(true);
+            let layout = panel(&own, column, i == 0);
             let layout = match row {
                 0 => layout
                     .with_log_y()
@@ -208,9 +209,9 @@ fn draw(columns: &[Column], title: Option<&str>) -> Scene {
         }
     }
     let entries = vec![
-        style::line_entry("accept p50, backlog, errors", INK, None),
-        style::line_entry("theory", MUTED, Some(DASHES)),
-        style::square_entry("service slow", "#e69f00"),
+        style::line_entry("transport's colour: measured", INK, None),
+        style::line_entry("by arithmetic", MUTED, Some(DASHES)),
+        style::square_entry("the service is slow", SHADE),
     ];
     let figure = Figure::new(3, columns.len())
         .with_plots(plots)
@@ -229,13 +230,14 @@ fn draw(columns: &[Column], title: Option<&str>) -> Scene {
     .render()
 }
 
-fn panel(plots: &[Plot], column: &Column) -> Layout {
+fn panel(plots: &[Plot], column: &Column, first: bool) -> Layout {
     style::panel(Layout::auto_from_plots(plots))
+        .with_force_margins(if first { 76.0 } else { 60.0 }, 10.0)
         .with_x_axis_min(0.0)
         .with_x_axis_max(column.window_s)
         .with_shaded_region(
             ShadedRegion::vertical(column.slow.0, column.slow.1)
-                .with_color("#e69f00")
+                .with_color(SHADE)
                 .with_opacity(0.16),
         )
 }

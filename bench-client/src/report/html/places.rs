@@ -1,0 +1,46 @@
+//! Where on the page a cell stands: an anchor per cell, unlike all others.
+
+use crate::report::cells::Ran;
+use std::collections::BTreeMap;
+
+/// A link to a cell.
+pub(super) struct Link {
+    pub(super) id: String,
+    /// None where the run holds no such cell.
+    pub(super) anchor: Option<String>,
+}
+
+/// Anchors by cell id.
+pub(super) struct Places(BTreeMap<String, String>);
+
+impl Places {
+    pub(super) fn of(cells: &[Ran<'_>]) -> Self {
+        let mut anchors: BTreeMap<String, String> = BTreeMap::new();
+        for ran in cells {
+            let plain: String = ran
+                .cell
+                .id
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+                .collect();
+            let mut anchor = format!("cell-{plain}");
+            while anchors.values().any(|taken| *taken == anchor) {
+                anchor.push('-');
+            }
+            anchors.insert(ran.cell.id.clone(), anchor);
+        }
+        Self(anchors)
+    }
+
+    pub(super) fn anchor(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
+    }
+
+    pub(super) fn links(&self, ids: &[String]) -> Vec<Link> {
+        let link = |id: &String| Link {
+            id: id.clone(),
+            anchor: self.anchor(id).map(String::from),
+        };
+        ids.iter().map(link).collect()
+    }
+}
