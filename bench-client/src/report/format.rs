@@ -44,6 +44,19 @@ pub(super) fn grouped(value: f64) -> String {
     out
 }
 
+/// A metric's name in results, in words.
+pub(super) fn metric(name: &str) -> &str {
+    match name {
+        "throughput_per_s" => "orders/s",
+        "cpu_us_per_op" => "CPU per order",
+        "accept_p50" => "accept p50",
+        "accept_p99" => "accept p99",
+        "completion_p50" => "completion p50",
+        "completion_p99" => "completion p99",
+        other => other,
+    }
+}
+
 /// An interval whose ends may be open.
 pub(super) fn interval(low: Option<f64>, high: Option<f64>, unit: &str) -> String {
     let unit = if unit == "×" || unit.is_empty() {

@@ -26,8 +26,8 @@ struct Step {
 const STEPS: [(&str, [f64; 5]); 4] = [
     ("protobuf", [-1.0, 1.0, 0.0, 0.0, 0.0]),
     ("HTTP/2", [-1.0, 0.0, 1.0, 0.0, 0.0]),
-    ("both at once", [1.0, -1.0, -1.0, 1.0, 0.0]),
-    ("tonic, gRPC framing", [0.0, 0.0, 0.0, -1.0, 1.0]),
+    ("both", [1.0, -1.0, -1.0, 1.0, 0.0]),
+    ("tonic", [0.0, 0.0, 0.0, -1.0, 1.0]),
 ];
 
 /// Transport, HTTP version, format.
@@ -83,7 +83,7 @@ pub(super) fn picture(run: &Run) -> Picture {
     let found: Vec<String> = steps.iter().map(in_words).collect();
     let text = format!(
         "CPU of client and service per order, µs, paired by block: REST over HTTP/1.1 with JSON at the left, gRPC at \
-         the right. “Both at once” is what protobuf and HTTP/2 do together beyond their sum; the last step is tonic \
+         the right. “Both” is what protobuf and HTTP/2 do together beyond their sum; “tonic” is tonic \
          against axum, gRPC framing included. Steps with their 95 % intervals: {}.",
         found.join("; ")
     );
@@ -140,5 +140,5 @@ fn draw(base: f64, steps: &[Step], title: Option<&str>) -> Scene {
     let layout = Layout::auto_from_plots(&plots)
         .with_y_tick_format(style::counts())
         .with_y_label("CPU, µs per order");
-    render_multiple(plots, style::layout(layout, (760.0, 380.0), title))
+    render_multiple(plots, style::layout(layout, (style::WIDTH, 380.0), title))
 }

@@ -100,5 +100,5 @@ fn draw(bars: &[Bar], title: Option<&str>) -> Scene {
         .collect();
     let layout = style::legend(layout, entries);
     let height = 120.0 + 40.0 * bars.len() as f64;
-    render_multiple(plots, style::layout(layout, (760.0, height), title))
+    render_multiple(plots, style::layout(layout, (style::WIDTH, height), title))
 }

@@ -196,5 +196,5 @@ fn draw(series: &[Series], title: Option<&str>) -> Scene {
         .map(|s| style::line_entry(s.label, s.colour, s.dashes))
         .collect();
     let layout = style::legend(layout, entries);
-    render_multiple(plots, style::layout(layout, (760.0, 440.0), title))
+    render_multiple(plots, style::layout(layout, (style::WIDTH, 440.0), title))
 }

@@ -5,7 +5,7 @@ use super::Picture;
 use super::style::{self, INK, MUTED};
 use crate::claims::Claim;
 use crate::claims::rules::Rule;
-use crate::report::format::interval;
+use crate::report::format::{interval, metric};
 use crate::results::{Ratio, Run};
 use kuva::plot::forest::ForestPlot;
 use kuva::plot::scatter::ScatterPlot;
@@ -155,15 +155,7 @@ impl Row {
             .find(|side| *side != "rest")
             .unwrap_or_default();
         let load = load.split_once(", ").map_or(load, |(_, load)| load);
-        let what = match ratio.metric.as_str() {
-            "throughput_per_s" => "orders/s",
-            "cpu_us_per_op" => "CPU per order",
-            "accept_p50" => "accept p50",
-            "accept_p99" => "accept p99",
-            "completion_p50" => "completion p50",
-            "completion_p99" => "completion p99",
-            other => other,
-        };
+        let what = metric(&ratio.metric);
         // Where all rows are gRPC's, the axis says so.
         let who = if is_claimed(ratio) {
             String::new()

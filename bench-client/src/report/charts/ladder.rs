@@ -220,5 +220,5 @@ fn draw(ladders: &[Ladder], title: Option<&str>) -> Scene {
         layout = layout.with_reference_line(knee);
     }
     let layout = style::legend(layout, entries);
-    render_multiple(plots, style::layout(layout, (760.0, 480.0), title))
+    render_multiple(plots, style::layout(layout, (style::WIDTH, 480.0), title))
 }

@@ -144,7 +144,7 @@ fn draw(curves: &[Curve], title: Option<&str>) -> Scene {
         .with_x_label("percentile (axis in nines)")
         .with_y_label("latency");
     let layout = style::legend(layout, entries);
-    render_multiple(plots, style::layout(layout, (760.0, 460.0), title))
+    render_multiple(plots, style::layout(layout, (style::WIDTH, 460.0), title))
 }
 
 fn nines(n: f64) -> String {

@@ -44,6 +44,9 @@ pub(in crate::report) fn css(selector: &str) -> String {
     )
 }
 
+/// Of a plain chart, pixels: letters that a phone can still show, and lines that a screen does not stretch too far.
+pub(super) const WIDTH: f64 = 560.0;
+
 /// The layout that all charts share.
 pub(super) fn layout(layout: Layout, size: (f64, f64), title: Option<&str>) -> Layout {
     let layout = layout
@@ -51,9 +54,9 @@ pub(super) fn layout(layout: Layout, size: (f64, f64), title: Option<&str>) -> L
         .with_width(size.0)
         .with_height(size.1 + title.map_or(0.0, |title| title_height(title, size.0)))
         .with_title_size(15)
-        .with_label_size(13)
-        .with_tick_size(12)
-        .with_body_size(12)
+        .with_label_size(14)
+        .with_tick_size(13)
+        .with_body_size(13)
         .with_legend_box(false);
     match title {
         Some(title) => layout.with_title(title).with_title_wrap(wrap_at(size.0)),

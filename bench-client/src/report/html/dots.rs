@@ -2,6 +2,7 @@
 
 use crate::claims::part::number;
 use crate::report::cells::Ran;
+use crate::report::format::metric;
 use crate::results::{Ratio, State, Trial};
 
 /// One dot, in per cent of the strip's width and height.
@@ -76,7 +77,7 @@ impl Strip {
             }
         };
         let values: Vec<Value> = ratio.per_block.iter().enumerate().map(value).collect();
-        let name = format!("{}, {}", ratio.name, ratio.metric.replace('_', " "));
+        let name = format!("{}, {}", ratio.name, metric(&ratio.metric));
         Self::new(name, &values, |v| format!("{}×", number(v)))
     }
 
@@ -92,7 +93,7 @@ impl Strip {
         let step = 100.0 / values.len().max(1) as f64;
         let dots = values.iter().enumerate().map(|(i, v)| Dot {
             left: (i as f64 + 0.5) * step,
-            bottom: 50.0 + 80.0 * (v.value.ln() - middle) / room,
+            bottom: 50.0 + 60.0 * (v.value.ln() - middle) / room,
             class: v.class,
             title: v.title.clone(),
         });
@@ -153,7 +154,7 @@ mod tests {
         let strip = Strip::of_ratio(&ratio, &[]);
         assert!(strip.dots.windows(2).all(|w| w[0].left < w[1].left));
         let heights: Vec<f64> = strip.dots.iter().map(|d| d.bottom.round()).collect();
-        assert_eq!(heights, [10.0, 50.0, 90.0]);
+        assert_eq!(heights, [20.0, 50.0, 80.0]);
         assert_eq!(strip.span, "1.00× … 4.00×");
     }
 }
