@@ -152,6 +152,16 @@ impl Figure {
     }
 }
 
+/// JSON over REST, protobuf over everything else.
+pub(super) fn is_default_format(cell: &Cell) -> bool {
+    let plain = if cell.transport == "rest" {
+        "json"
+    } else {
+        "protobuf"
+    };
+    cell.format == plain
+}
+
 /// What sets a cell apart, name and value.
 pub(super) fn settings(cell: &Cell) -> Vec<(String, String)> {
     let mut out = Vec::new();

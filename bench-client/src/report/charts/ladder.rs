@@ -3,8 +3,8 @@
 use super::Picture;
 use super::style::{self, DASHES, place};
 use crate::claims::samples::{CellTrials, Metric, cells, experiments, is_base};
+use crate::report::cells::is_default_format;
 use crate::report::format::grouped;
-use crate::report::tables::is_default_format;
 use crate::results::{Arrival, Latency, Percentile, Run};
 use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, Minimum, latency};

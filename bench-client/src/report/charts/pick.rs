@@ -2,7 +2,7 @@
 
 use super::style::place;
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
-use crate::report::tables::is_default_format;
+use crate::report::cells::is_default_format;
 use crate::results::{Arrival, Run, Trial};
 
 /// Cells of one experiment that differ in the transport alone.
