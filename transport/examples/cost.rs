@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Instant;
-use tokio::task::LocalSet;
+use tokio::runtime::{LocalOptions, LocalRuntime};
 
 const IN_FLIGHT: usize = 32;
 const WARM_UP: u64 = 20_000;
@@ -75,16 +75,16 @@ fn main() -> anyhow::Result<()> {
     );
     for hop in HOPS {
         if arguments.is_empty() || arguments.iter().any(|wanted| hop.starts_with(wanted)) {
-            LocalSet::new().block_on(&runtime()?, measure(hop, service_core))?;
+            runtime()?.block_on(measure(hop, service_core))?;
         }
     }
     Ok(())
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+fn runtime() -> anyhow::Result<LocalRuntime> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?)
+        .build_local(LocalOptions::default())?)
 }
 
 fn pin(core: Option<usize>) {

@@ -74,7 +74,7 @@ fn on_thread(
     bench_host::timer::minimal_timer_slack()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build_local(tokio::runtime::LocalOptions::default())?;
     let load = Load {
         mode,
         stop,
@@ -83,7 +83,7 @@ fn on_thread(
         spans: Vec::new(),
         share: Share::WHOLE,
     };
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    runtime.block_on(async {
         let mut clock = match spin_for {
             Some(period) => HostClock::for_period(period)?,
             None => HostClock::without_spin()?,

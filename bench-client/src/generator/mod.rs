@@ -13,6 +13,7 @@ use orders::{Orders, place};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the thread needs to know.
@@ -127,11 +128,10 @@ fn dispatch(
     bench_host::timer::minimal_timer_slack()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    let local = tokio::task::LocalSet::new();
+        .build_local(LocalOptions::default())?;
     let settings = assignment.settings.clone();
     let transport = assignment.cell.transport;
-    local.block_on(&runtime, async move {
+    runtime.block_on(async move {
         match transport {
             Transport::Tcp => {
                 generate(

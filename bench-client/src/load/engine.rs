@@ -21,11 +21,12 @@ struct Shared<F> {
     over: Cell<bool>,
 }
 
-/// Runs one phase of load from `start_ns` on, to the end of its drain. Must run inside a `LocalSet`.
+/// Runs one phase of load from `start_ns` on, to the end of its drain. Must run on a tokio `LocalRuntime`
+/// (or inside a `LocalSet`).
 ///
 /// `window_ended` is called when the last operation of the window has been released and the window's time is up,
 /// before the drain: that is when CPU clocks are to be read. Operations still open when the grace ends are counted as
-/// open; their tasks end with the `LocalSet`.
+/// open; their tasks end with the runtime.
 pub async fn run<C, F, Fut>(
     load: &Load,
     clock: &mut C,

@@ -55,9 +55,9 @@ fn virtually<T>(body: impl AsyncFnOnce() -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
-        .build()
+        .build_local(tokio::runtime::LocalOptions::default())
         .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, body())
+    runtime.block_on(body())
 }
 
 fn run_virtually<F, Fut>(load: &Load, issue: F) -> Record

@@ -17,7 +17,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::task::LocalSet;
+use tokio::runtime::LocalOptions;
 
 pub mod hops;
 
@@ -128,7 +128,7 @@ impl Service for Shop {
     }
 }
 
-/// Runs a test as a caller runs: on one thread with a `LocalSet`. The service gets a runtime of its own, whose handle
+/// Runs a test as a caller runs: on one thread that holds its tasks. The service gets a runtime of its own, whose handle
 /// the test is given.
 pub fn between_two_ends(test: impl AsyncFnOnce(tokio::runtime::Handle)) {
     let service = tokio::runtime::Builder::new_multi_thread()
@@ -138,9 +138,9 @@ pub fn between_two_ends(test: impl AsyncFnOnce(tokio::runtime::Handle)) {
         .unwrap();
     let caller = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
-    LocalSet::new().block_on(&caller, test(service.handle().clone()));
+    caller.block_on(test(service.handle().clone()));
     drop(caller);
     service.shutdown_timeout(Duration::from_secs(1));
 }
