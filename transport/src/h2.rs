@@ -2,19 +2,15 @@
 //! of flow control; they are printed with every result. And the connections of a caller over hyper: used in turn,
 //! each carrying many calls at once. It knows no request.
 
+use crate::gather::Gathering;
 use crate::net::{Dialer, Lane, Link, closed};
-use crate::tls::Stream;
 use crate::{Connecting, Failure, Settings};
 use http_body::Body;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 
 /// Streams that one connection may have open. Above any in-flight window of the suites, so that the limit is never
 /// the bottleneck; hyper's server would stop at 200, tonic's at none.
@@ -54,7 +50,6 @@ pub(crate) struct Connections<B> {
     dialer: Rc<Dialer>,
     lanes: Vec<Lane<SendRequest<B>>>,
     next: Cell<usize>,
-    kept: bool,
     library_defaults: bool,
 }
 
@@ -85,37 +80,49 @@ where
             dialer,
             lanes: (0..lanes).map(|_| Lane::new()).collect(),
             next: Cell::new(0),
-            kept,
             library_defaults: settings.library_defaults,
         };
         if !kept {
             // Whether anybody listens there is said now, not by the first call.
             drop(connections.dial().await?);
         }
-        for lane in &connections.lanes {
-            connections.on(lane).await?;
+        for turn in 0..connections.lanes.len() {
+            connections.at(turn).await?;
         }
         Ok(connections)
     }
 
     /// The connection whose turn it is, opened again if it was cut; or a new one, which ends when this is dropped.
     pub(crate) async fn sender(&self) -> Result<SendRequest<B>, Failure> {
-        if !self.kept {
-            return self.dial().await;
+        match self.turn() {
+            Some(turn) => self.at(turn).await,
+            None => self.dial().await,
         }
-        let turn = self.next.get();
-        self.next.set((turn + 1) % self.lanes.len());
-        self.on(&self.lanes[turn]).await
     }
 
-    async fn on(&self, lane: &Lane<SendRequest<B>>) -> Result<SendRequest<B>, Failure> {
+    /// Which connection's turn it is; none where each call has one of its own.
+    pub(crate) fn turn(&self) -> Option<usize> {
+        let turn = self.next.get();
+        self.next.set((turn + 1).checked_rem(self.lanes.len())?);
+        Some(turn)
+    }
+
+    /// A connection, if it is open.
+    pub(crate) fn link(&self, turn: usize) -> Option<SendRequest<B>> {
+        self.lanes[turn].link()
+    }
+
+    /// A connection, opened again if it was cut.
+    pub(crate) async fn at(&self, turn: usize) -> Result<SendRequest<B>, Failure> {
+        let lane = &self.lanes[turn];
         if let Some(sender) = lane.link() {
             return Ok(sender);
         }
         lane.open(async || self.dial().await).await
     }
 
-    async fn dial(&self) -> Result<SendRequest<B>, Failure> {
+    /// A new connection, which ends with its last call.
+    pub(crate) async fn dial(&self) -> Result<SendRequest<B>, Failure> {
         let stream = self.dialer.dial().await?;
         let mut builder = Builder::new(Here);
         if !self.library_defaults {
@@ -134,88 +141,6 @@ where
             dialer.meter().lost();
         });
         Ok(sender)
-    }
-}
-
-/// A connection for HTTP/2. `h2` writes every DATA frame of 256 bytes and more with a system call of its own, unless
-/// the connection says that it cannot gather; then it gathers the frames of small bodies itself. This one says so,
-/// and gathers the larger ones, so that what is ready leaves in one call either way.
-#[derive(Debug)]
-pub(crate) enum Gathering {
-    /// As said.
-    Gathered(BufWriter<Stream>),
-    /// As the libraries write by themselves.
-    Plain(Stream),
-}
-
-/// Bytes that gather before they are written without waiting for a flush.
-const GATHERED: usize = 64 << 10;
-
-impl Gathering {
-    pub(crate) fn new(stream: Stream, library_defaults: bool) -> Self {
-        if library_defaults {
-            Self::Plain(stream)
-        } else {
-            Self::Gathered(BufWriter::with_capacity(GATHERED, stream))
-        }
-    }
-}
-
-impl AsyncRead for Gathering {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Gathered(stream) => Pin::new(stream.get_mut()).poll_read(context, buffer),
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Gathering {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Gathered(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Gathered(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Gathered(_) => false,
-            Self::Plain(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Gathered(stream) => Pin::new(stream).poll_flush(context),
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Gathered(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! Adding a transport is adding one such file and its row in [`Transport`]. Nothing here generates load or measures.
 
 mod broker;
+mod deadline;
+mod gather;
 pub mod grpc;
 pub mod h2;
 mod kind;

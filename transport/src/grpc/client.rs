@@ -1,10 +1,12 @@
-//! The calling end: N of tonic's channels, each an HTTP/2 connection of its own that tonic opens again after a
-//! cut, used in turn; or a channel for each call.
+//! The calling end: tonic's client on N HTTP/2 connections, used in turn and each opened again after a cut; or on a
+//! connection for each call.
 
+use super::channel::{Channel, DialError};
 use super::codec::PassThrough;
 use super::streams::Streams;
 use super::{OUTCOME, STAMP};
-use crate::h2::{self, Gathering};
+use crate::deadline::Deadline;
+use crate::h2::{self, Connections};
 use crate::net::{self, Dialer};
 use crate::{
     CallKind, CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings, Transport,
@@ -14,20 +16,15 @@ use bench_host::clock::now_ns;
 use bench_proto::order::order_service_client::OrderServiceClient;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use hyper_util::rt::TokioIo;
+use http::uri::{PathAndQuery, Uri};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 /// The sending end of the grpc transport.
@@ -40,18 +37,17 @@ pub struct GrpcCaller {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    deadline: Duration,
-    /// None where each call opens its own.
-    channels: Vec<Channel>,
-    endpoint: Endpoint,
+    deadline: Deadline,
+    channels: usize,
     library_defaults: bool,
-    next: Cell<usize>,
-    dialer: Arc<Dialer>,
+    connections: Rc<Connections<Body>>,
+    origin: Uri,
+    dialer: Rc<Dialer>,
     kind: CallKind,
     batch: usize,
 }
 
-/// Opens the channels; the streams of a streaming kind open with their first calls. Runs on a `LocalSet`.
+/// Opens the channels; the streams of a streaming kind open with their first calls. Runs on a tokio `LocalRuntime`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
     let offered = Transport::Grpc.offers(settings.kind);
     offered.map_err(anyhow::Error::msg)?;
@@ -60,42 +56,23 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
         "a stream carries many calls, so its channel cannot be one call's own: keep the connections, or use unary calls"
     );
     let target = &settings.target;
-    let dialer = Arc::new(Dialer::new("grpc", settings, Some("h2"))?);
-    let wrong = |error: &dyn std::fmt::Display| {
-        anyhow::anyhow!("expected host:port for grpc, got {target:?}: {error}")
-    };
+    let dialer = Rc::new(Dialer::new("grpc", settings, Some("h2"))?);
     let origin = format!("{}://{target}", dialer.scheme()).parse();
-    let library_defaults = settings.library_defaults;
-    let matched = |value: u32| (!library_defaults).then_some(value);
-    // The dialer encrypts, so tonic is told of a plaintext endpoint whose calls name their true scheme.
-    let mut endpoint = Endpoint::from_shared(format!("http://{target}"))
-        .map_err(|error| wrong(&error))?
-        .origin(origin.map_err(|error: http::uri::InvalidUri| wrong(&error))?)
-        .initial_stream_window_size(matched(h2::STREAM_WINDOW))
-        .initial_connection_window_size(matched(h2::CONNECTION_WINDOW));
-    if !library_defaults {
-        endpoint = endpoint.http2_adaptive_window(false);
-    }
-    let mut inner = Inner {
-        deadline: settings.deadline,
-        channels: Vec::new(),
-        endpoint,
-        library_defaults,
-        next: Cell::new(0),
+    let origin = origin.map_err(|error: http::uri::InvalidUri| {
+        anyhow::anyhow!("expected host:port for grpc, got {target:?}: {error}")
+    })?;
+    let opening = Connections::open(dialer.clone(), settings);
+    let connections = net::within(settings.deadline, "grpc", target, opening).await?;
+    let inner = Rc::new(Inner {
+        deadline: Deadline::new(settings.deadline),
+        channels: settings.connections.max(1),
+        library_defaults: settings.library_defaults,
+        connections: Rc::new(connections),
+        origin,
         dialer,
         kind: settings.kind,
         batch: settings.batch,
-    };
-    if settings.connecting == Connecting::Kept {
-        for _ in 0..settings.connections.max(1) {
-            let channel = net::within(settings.deadline, "grpc", target, inner.open()).await?;
-            inner.channels.push(channel);
-        }
-    } else {
-        // Whether anybody listens there is said now, not by the first call.
-        net::within(settings.deadline, "grpc", target, inner.open()).await?;
-    }
-    let inner = Rc::new(inner);
+    });
     let streams = Streams::of(settings.kind, settings.batch, &inner);
     Ok(GrpcCaller { inner, streams })
 }
@@ -122,30 +99,25 @@ impl Caller for GrpcCaller {
             if let Some(streams) = streams {
                 let meter = inner.dialer.meter();
                 let send = |call| streams.send(call);
-                return shared::carry(inner.deadline, meter, body, stamp, send).await;
+                return shared::carry(inner.deadline.patience(), meter, body, stamp, send).await;
             }
             let sent_ns = Cell::new(None);
             let exchange = async {
-                let channel = inner.for_call().await.map_err(CallResult::Failed)?;
-                let mut grpc = unlimited(channel);
-                let answered = async {
-                    grpc.ready()
-                        .await
-                        .map_err(|e| Status::from_error(e.into()))?;
-                    sent_ns.set(Some(now_ns()));
-                    let request = request(body, stamp.as_ref());
-                    let answer = grpc.unary(request, method(kind), PassThrough(kind)).await?;
-                    Ok(answer.into_inner())
-                };
-                answered
-                    .await
-                    .map_err(|status| inner.result(status, &sent_ns))
+                let mut grpc = inner.client();
+                grpc.ready().await.map_err(Status::from_error)?;
+                sent_ns.set(Some(now_ns()));
+                let request = request(body, stamp.as_ref());
+                let answer = grpc.unary(request, method(kind), PassThrough(kind)).await?;
+                Ok(answer.into_inner())
             };
-            let ended = tokio::time::timeout(inner.deadline, exchange).await;
+            let ended = inner.deadline.within(exchange).await;
             let (result, body_in) = match ended {
-                Ok(Ok((answer, length))) => (CallResult::Acknowledged(Some(answer)), length),
-                Ok(Err(result)) => (result, 0),
-                Err(_) => {
+                Some(Ok((answer, length))) => (CallResult::Acknowledged(Some(answer)), length),
+                Some(Err(status)) => {
+                    let result = inner.result(status, &sent_ns);
+                    (result, 0)
+                }
+                None => {
                     inner.dialer.meter().unknown(1);
                     (CallResult::TimedOut, 0)
                 }
@@ -164,7 +136,9 @@ impl Caller for GrpcCaller {
 
     fn in_force(&self) -> BTreeMap<String, String> {
         let inner = &self.inner;
-        let mut settings = inner.dialer.in_force(inner.channels.len(), inner.deadline);
+        let mut settings = inner
+            .dialer
+            .in_force(inner.channels, inner.deadline.patience());
         settings.insert("http".into(), "HTTP/2".into());
         settings.extend(h2::in_force(inner.library_defaults));
         settings.extend(shared::in_force(inner.kind, inner.batch));
@@ -176,43 +150,25 @@ impl GrpcCaller {
     /// The contract's own client on the channel whose turn it is, for calls that are not an operation. Not where each
     /// call has a channel of its own.
     pub fn contract(&self) -> OrderServiceClient<Channel> {
-        OrderServiceClient::new(self.inner.channel())
+        let inner = &self.inner;
+        OrderServiceClient::with_origin(Channel::next(&inner.connections), inner.origin.clone())
     }
 }
 
 impl Inner {
-    /// The channel of one call: that whose turn it is, or where none is kept a new one, which ends with the call.
-    async fn for_call(&self) -> Result<Channel, Failure> {
-        if self.channels.is_empty() {
-            return self.open().await;
-        }
-        Ok(self.channel())
-    }
-
-    /// The channel whose turn it is.
-    pub(super) fn channel(&self) -> Channel {
-        let turn = self.next.get();
-        self.next.set((turn + 1) % self.channels.len());
-        self.channels[turn].clone()
-    }
-
-    /// Opens a channel.
-    async fn open(&self) -> Result<Channel, Failure> {
-        let (dialer, library_defaults) = (self.dialer.clone(), self.library_defaults);
-        let connector = tower::service_fn(move |_| dial(dialer.clone(), library_defaults));
-        let opened = self.endpoint.connect_with_connector(connector).await;
-        opened.map_err(|error| match dial_error(&error) {
-            Some(failure) => failure.clone(),
-            None => self.dialer.refused(&root(&error)),
-        })
+    /// A client on the channel whose turn it is. It takes answers of any size: how large a blob may be is the
+    /// listener's to say.
+    pub(super) fn client(&self) -> Grpc<Channel> {
+        Grpc::with_origin(Channel::next(&self.connections), self.origin.clone())
+            .max_decoding_message_size(usize::MAX)
     }
 
     pub(super) fn channels(&self) -> usize {
-        self.channels.len()
+        self.channels
     }
 
     pub(super) fn deadline(&self) -> Duration {
-        self.deadline
+        self.deadline.patience()
     }
 
     /// Counts a call of which nobody knows what became.
@@ -246,11 +202,6 @@ impl Inner {
 fn refused(status: &Status) -> bool {
     let outcome = || status.metadata().get(OUTCOME);
     status.code() == Code::InvalidArgument && outcome().is_some_and(|outcome| outcome == "refused")
-}
-
-/// A client on a channel that takes answers of any size: how large a blob may be is the listener's to say.
-pub(super) fn unlimited(channel: Channel) -> Grpc<Channel> {
-    Grpc::new(channel).max_decoding_message_size(usize::MAX)
 }
 
 fn method(kind: Kind) -> PathAndQuery {
@@ -290,75 +241,4 @@ fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Failure> {
         cause = error.source();
     }
     None
-}
-
-/// Why a channel could not open its connection.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.text)]
-struct DialError(Failure);
-
-async fn dial(dialer: Arc<Dialer>, library_defaults: bool) -> Result<TokioIo<Counted>, DialError> {
-    let stream = dialer.dial().await.map_err(DialError)?;
-    Ok(TokioIo::new(Counted {
-        stream: Gathering::new(stream, library_defaults),
-        dialer,
-    }))
-}
-
-/// A connection that says when it is gone.
-struct Counted {
-    stream: Gathering,
-    dialer: Arc<Dialer>,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.dialer.meter().lost();
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

@@ -6,11 +6,13 @@
 //! with the library's, every status of the service itself carries `hopbench-outcome` in its metadata. In a stream a
 //! refused or failed order is an answer like any other and spares the rest; what cannot be read ends the stream.
 
+mod channel;
 mod client;
 mod codec;
 mod server;
 mod streams;
 
+pub use channel::Channel;
 pub use client::{GrpcCaller, connect};
 pub use server::serve;
 

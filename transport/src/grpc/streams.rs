@@ -1,7 +1,7 @@
 //! The calling end of the streaming kinds: one order is one message and one operation, many share a stream. Orders
 //! come encoded, as everywhere; an answer is decoded in tonic's codec, as a unary one is.
 
-use super::client::{Inner, unlimited};
+use super::client::Inner;
 use super::codec::Decoded;
 use crate::CallKind;
 use crate::net::failed_here;
@@ -130,10 +130,8 @@ impl Upload {
         inner.begin_shared();
         tokio::task::spawn_local(async move {
             let call = async {
-                let mut grpc = unlimited(inner.channel());
-                grpc.ready()
-                    .await
-                    .map_err(|e| Status::from_error(e.into()))?;
+                let mut grpc = inner.client();
+                grpc.ready().await.map_err(Status::from_error)?;
                 let request = tonic::Request::new(as_stream(orders));
                 let path = path("/hopbench.v1.OrderService/PlaceMany");
                 grpc.client_streaming(request, path, Decoded::<Summary>::default())
@@ -215,10 +213,8 @@ async fn place_each(inner: Rc<Inner>, calls: Vec<Call>) {
     let mut waiting: VecDeque<Pending> = calls.into_iter().map(|call| call.pending).collect();
     inner.begin_shared();
     let exchange = async {
-        let mut grpc = unlimited(inner.channel());
-        grpc.ready()
-            .await
-            .map_err(|e| Status::from_error(e.into()))?;
+        let mut grpc = inner.client();
+        grpc.ready().await.map_err(Status::from_error)?;
         waiting.iter().for_each(Pending::sent);
         let path = path("/hopbench.v1.OrderService/PlaceEach");
         let request = tonic::Request::new(body);
@@ -285,10 +281,8 @@ fn exchange(inner: Rc<Inner>) -> Up {
     inner.begin_shared();
     tokio::task::spawn_local(async move {
         let conversation = async {
-            let mut grpc = unlimited(inner.channel());
-            grpc.ready()
-                .await
-                .map_err(|e| Status::from_error(e.into()))?;
+            let mut grpc = inner.client();
+            grpc.ready().await.map_err(Status::from_error)?;
             let path = path("/hopbench.v1.OrderService/Exchange");
             let request = tonic::Request::new(as_stream(orders));
             let answer = grpc

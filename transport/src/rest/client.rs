@@ -5,6 +5,7 @@ mod lines;
 
 use super::list::{Lists, lists};
 use super::{LIST_PATH, Problem, path, protocol};
+use crate::deadline::Deadline;
 use crate::h2::Connections;
 use crate::net::{self, Dialer, Meter, closed};
 use crate::{
@@ -20,7 +21,6 @@ use http_body_util::{BodyExt, Full};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 const STAMP: HeaderName = HeaderName::from_static(Stamp::HEADER);
 
@@ -35,7 +35,7 @@ pub struct RestCaller {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) format: Format,
-    pub(super) deadline: Duration,
+    pub(super) deadline: Deadline,
     kind: CallKind,
     batch: usize,
     connections: usize,
@@ -51,7 +51,7 @@ enum Wires {
     H2(Connections<Full<Bytes>>),
 }
 
-/// Opens the connections. Runs on a `LocalSet`.
+/// Opens the connections. Runs on a tokio `LocalRuntime`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
     let offered = Transport::Rest.offers(settings.kind);
     offered.map_err(anyhow::Error::msg)?;
@@ -70,7 +70,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
     let wires = net::within(settings.deadline, "rest", &settings.target, opening).await?;
     let inner = Rc::new(Inner {
         format: settings.format,
-        deadline: settings.deadline,
+        deadline: Deadline::new(settings.deadline),
         kind: settings.kind,
         batch: settings.batch,
         connections,
@@ -104,21 +104,21 @@ impl Caller for RestCaller {
             if let Some(lists) = lists {
                 let meter = inner.dialer.meter();
                 let send = |call| lists.add(call);
-                return shared::carry(inner.deadline, meter, body, stamp, send).await;
+                return shared::carry(inner.deadline.patience(), meter, body, stamp, send).await;
             }
             let request = inner.requests.request(kind, body, stamp.as_ref());
             let sent_ns = Cell::new(None);
             let exchange = inner.exchange(request, &sent_ns);
-            let ended = tokio::time::timeout(inner.deadline, exchange).await;
+            let ended = inner.deadline.within(exchange).await;
             let (result, body_in) = match ended {
-                Ok(Ok((status, body))) => (inner.result(kind, status, &body), body.len()),
-                Ok(Err(failure)) => {
+                Some(Ok((status, body))) => (inner.result(kind, status, &body), body.len()),
+                Some(Err(failure)) => {
                     if sent_ns.get().is_some() {
                         inner.dialer.meter().unknown(1);
                     }
                     (CallResult::Failed(failure), 0)
                 }
-                Err(_) => {
+                None => {
                     inner.dialer.meter().unknown(1);
                     (CallResult::TimedOut, 0)
                 }
@@ -141,7 +141,9 @@ impl Caller for RestCaller {
             Wires::H2(_) => "HTTP/2",
         };
         let inner = &self.inner;
-        let mut settings = inner.dialer.in_force(inner.connections, inner.deadline);
+        let mut settings = inner
+            .dialer
+            .in_force(inner.connections, inner.deadline.patience());
         settings.insert("http".into(), version.into());
         if matches!(inner.wires, Wires::H2(_)) {
             settings.extend(crate::h2::in_force(inner.library_defaults));

@@ -33,7 +33,7 @@ async fn send(inner: Rc<Inner>, calls: Vec<Call>) {
     let sent_ns = Cell::new(None);
     let exchange = inner.exchange(inner.list_request(body), &sent_ns);
     // The calls keep their deadlines themselves; the list is given up when the last of them has passed.
-    let ended = tokio::time::timeout(inner.deadline * 2, exchange).await;
+    let ended = tokio::time::timeout(inner.deadline.patience() * 2, exchange).await;
     for call in &waiting {
         call.sent_ns().set(sent_ns.get());
     }

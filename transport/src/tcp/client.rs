@@ -2,6 +2,7 @@
 //! the order of their answers. Single-threaded: no lock, one allocation per call.
 
 use super::{Status, frame_len, put_request, take_answer};
+use crate::deadline::Deadline;
 use crate::net::{self, Dialer, Lane, Link};
 use crate::tls::Stream;
 use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings};
@@ -13,7 +14,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -31,7 +31,7 @@ pub struct TcpCaller(Rc<Inner>);
 #[derive(Debug)]
 struct Inner {
     format: Format,
-    deadline: Duration,
+    deadline: Deadline,
     answer_limit: usize,
     lanes: Vec<Lane<Rc<Wire>>>,
     next: Cell<usize>,
@@ -39,11 +39,11 @@ struct Inner {
     dialer: Rc<Dialer>,
 }
 
-/// Opens the connections. Runs on a `LocalSet`.
+/// Opens the connections. Runs on a tokio `LocalRuntime`.
 pub async fn connect(settings: &Settings) -> anyhow::Result<TcpCaller> {
     let inner = Rc::new(Inner {
         format: settings.format,
-        deadline: settings.deadline,
+        deadline: Deadline::new(settings.deadline),
         answer_limit: settings.max_body + LONGEST_SENTENCE,
         lanes: (0..settings.connections.max(1))
             .map(|_| Lane::new())
@@ -95,9 +95,9 @@ impl Caller for TcpCaller {
                 wire.push(&slot, stamp.as_ref(), &body);
                 poll_fn(|context| slot.poll(context.waker())).await
             };
-            let (result, body_in) = match tokio::time::timeout(inner.deadline, exchange).await {
-                Ok(ended) => ended,
-                Err(_) => {
+            let (result, body_in) = match inner.deadline.within(exchange).await {
+                Some(ended) => ended,
+                None => {
                     // Its place in the order of answers stays; the answer will be dropped.
                     slot.abandoned.set(true);
                     inner.dialer.meter().unknown(1);
@@ -118,7 +118,9 @@ impl Caller for TcpCaller {
 
     fn in_force(&self) -> BTreeMap<String, String> {
         let inner = &self.0;
-        inner.dialer.in_force(inner.lanes.len(), inner.deadline)
+        inner
+            .dialer
+            .in_force(inner.lanes.len(), inner.deadline.patience())
     }
 }
 
