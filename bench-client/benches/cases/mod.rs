@@ -11,6 +11,7 @@ pub(crate) struct Case {
     /// `group/name/…`.
     pub(crate) name: String,
     /// Bytes that one unit encodes or decodes; none where that says nothing.
+    #[allow(dead_code, reason = "counting instructions needs no size")]
     pub(crate) bytes: Option<u64>,
     /// Units that one call works on.
     pub(crate) units: u64,
