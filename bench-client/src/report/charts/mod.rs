@@ -22,6 +22,9 @@ use crate::results::Run;
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
 
+/// Draws a picture, under a title if one is given.
+type Draw = Box<dyn Fn(Option<&str>) -> Scene>;
+
 /// One picture.
 pub(super) struct Chart {
     /// Its file under `charts/`, without the ending.
@@ -30,8 +33,7 @@ pub(super) struct Chart {
     pub(super) title: String,
     /// What is drawn, in which units, with which intervals, of which cells.
     pub(super) text: String,
-    /// Draws it, under a title if one is given.
-    draw: Box<dyn Fn(Option<&str>) -> Scene>,
+    draw: Draw,
 }
 
 /// A picture, or why there is none.
