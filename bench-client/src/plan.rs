@@ -3,6 +3,7 @@
 
 use crate::cell::Cell;
 use crate::experiment::{Experiment, Group, Suite};
+use bench_proto::Durability;
 use bench_transport::Transport;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -30,8 +31,15 @@ pub struct Plan {
 }
 
 /// Arms that are compared, with who asked for each.
+#[derive(Default)]
 struct Arms {
-    cells: Vec<(Cell, Vec<&'static str>)>,
+    cells: Vec<(Cell, Vec<Asked>)>,
+}
+
+/// An experiment that wants a cell, and in how many blocks.
+#[derive(Clone, Copy)]
+struct Asked {
+    experiment: &'static str,
     blocks: u32,
 }
 
@@ -55,23 +63,27 @@ impl Plan {
                 add(&mut groups, wanted, experiment.name, times);
             }
         }
-        let most = groups.iter().map(|arms| arms.blocks).max().unwrap_or(0);
+        let asked = |arms: &Arms| -> Vec<Asked> {
+            arms.cells
+                .iter()
+                .flat_map(|(_, asked)| asked.clone())
+                .collect()
+        };
+        let most = groups.iter().flat_map(asked).map(|a| a.blocks).max();
         let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-        let blocks = (0..most)
+        let blocks = (0..most.unwrap_or(0))
             .map(|block| {
-                let mut here: Vec<&Arms> =
-                    groups.iter().filter(|arms| block < arms.blocks).collect();
+                let mut here: Vec<&Arms> = groups.iter().collect();
                 here.shuffle(&mut random);
                 let mut trials = Vec::new();
                 for arms in here {
-                    let mut cells: Vec<_> = arms.cells.iter().collect();
-                    cells.shuffle(&mut random);
-                    trials.extend(cells.into_iter().map(|(cell, asked)| Planned {
-                        cell: cell.clone(),
-                        experiment: asked[0].into(),
-                        shared_with: asked[1..].iter().map(ToString::to_string).collect(),
-                        block,
-                    }));
+                    let mut planned: Vec<Planned> = arms
+                        .cells
+                        .iter()
+                        .filter_map(|(cell, asked)| in_block(cell, asked, block))
+                        .collect();
+                    planned.shuffle(&mut random);
+                    trials.extend(planned);
                 }
                 trials
             })
@@ -89,6 +101,24 @@ impl Plan {
         self.trials()
             .map(|planned| planned.cell.expected_time())
             .sum()
+    }
+
+    /// Transports over which an order has to survive a power cut.
+    pub fn with_power(&self) -> Vec<Transport> {
+        Transport::ALL
+            .into_iter()
+            .filter(|transport| {
+                self.trials()
+                    .any(|planned| is_power(&planned.cell, *transport))
+            })
+            .collect()
+    }
+
+    /// The plan without those cells of a transport, for a disk that does not flush.
+    pub fn without_power(&mut self, transport: Transport) {
+        for block in &mut self.blocks {
+            block.retain(|planned| !is_power(&planned.cell, transport));
+        }
     }
 
     /// Equal for equal plans of one build: which cells, in which blocks, in which order.
@@ -112,33 +142,61 @@ impl Plan {
     }
 }
 
-/// Adds a group; a cell that is planned already is shared, and then the two groups become one.
+fn is_power(cell: &Cell, transport: Transport) -> bool {
+    cell.transport == transport && cell.durability == Durability::Power
+}
+
+/// The trial of a cell in a block, for those who want it there.
+fn in_block(cell: &Cell, asked: &[Asked], block: u32) -> Option<Planned> {
+    let mut names = asked
+        .iter()
+        .filter(|asked| block < asked.blocks)
+        .map(|asked| asked.experiment.to_string());
+    Some(Planned {
+        cell: cell.clone(),
+        experiment: names.next()?,
+        shared_with: names.collect(),
+        block,
+    })
+}
+
+/// Adds a group. A cell that is planned already is shared where it stands; the others join the first group that shares
+/// one, so that what is compared runs close together.
 fn add(groups: &mut Vec<Arms>, wanted: Group, experiment: &'static str, blocks: u32) {
     if wanted.is_empty() || blocks == 0 {
         return;
     }
-    let ids: Vec<String> = wanted.iter().map(Cell::id).collect();
-    let shared = groups
-        .iter()
-        .position(|arms| arms.cells.iter().any(|(cell, _)| ids.contains(&cell.id())));
-    let index = shared.unwrap_or_else(|| {
-        groups.push(Arms {
-            cells: Vec::new(),
-            blocks: 0,
+    let asked = Asked { experiment, blocks };
+    let mut home = None;
+    let mut fresh = Vec::new();
+    for cell in wanted {
+        let id = cell.id();
+        let found = groups.iter_mut().enumerate().find_map(|(at, arms)| {
+            let there = arms.cells.iter_mut().find(|(there, _)| there.id() == id)?;
+            Some((at, &mut there.1))
         });
+        match found {
+            Some((at, asking)) => {
+                home = home.or(Some(at));
+                if asking.iter().all(|asked| asked.experiment != experiment) {
+                    asking.push(asked);
+                }
+            }
+            None => fresh.push((cell, vec![asked])),
+        }
+    }
+    let home = home.unwrap_or_else(|| {
+        groups.push(Arms::default());
         groups.len() - 1
     });
-    let arms = &mut groups[index];
-    arms.blocks = arms.blocks.max(blocks);
-    for cell in wanted {
-        match arms
+    for (cell, asked) in fresh {
+        // The same cell twice in one group is one cell.
+        if groups[home]
             .cells
-            .iter_mut()
-            .find(|(there, _)| there.id() == cell.id())
+            .iter()
+            .all(|(there, _)| there.id() != cell.id())
         {
-            Some((_, asked)) if !asked.contains(&experiment) => asked.push(experiment),
-            Some(_) => {}
-            None => arms.cells.push((cell, vec![experiment])),
+            groups[home].cells.push((cell, asked));
         }
     }
 }
@@ -146,16 +204,28 @@ fn add(groups: &mut Vec<Arms>, wanted: Group, experiment: &'static str, blocks: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{find, of};
+    use crate::experiment::{find, of_suite};
     use std::collections::BTreeSet;
 
+    fn whole(suite: Suite) -> Plan {
+        let experiments = of_suite(suite).unwrap();
+        Plan::new(&experiments, suite, &Transport::ALL, None, 1)
+    }
+
     fn quick() -> Plan {
-        Plan::new(&of(Suite::Quick), Suite::Quick, &Transport::ALL, None, 1)
+        Plan::new(
+            &of_suite(Suite::Quick).unwrap(),
+            Suite::Quick,
+            &Transport::ALL,
+            None,
+            1,
+        )
     }
 
     #[test]
     fn each_distinct_cell_runs_once_per_block() {
-        for block in &quick().blocks {
+        let blocks = [whole(Suite::Quick).blocks, whole(Suite::Full).blocks].concat();
+        for block in &blocks {
             let ids: Vec<String> = block.iter().map(|planned| planned.cell.id()).collect();
             assert_eq!(
                 ids.len(),
@@ -177,7 +247,13 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_ne!(ids(&plan.blocks[0]), ids(&plan.blocks[1]));
-        let other = Plan::new(&of(Suite::Quick), Suite::Quick, &Transport::ALL, None, 2);
+        let other = Plan::new(
+            &of_suite(Suite::Quick).unwrap(),
+            Suite::Quick,
+            &Transport::ALL,
+            None,
+            2,
+        );
         assert_ne!(plan, other);
     }
 
@@ -215,6 +291,50 @@ mod tests {
         let alone = Plan::new(&[capacity], Suite::Quick, &Transport::ALL, Some(1), 1);
         assert_eq!(both.trials().count(), alone.trials().count());
         assert!(both.trials().all(|planned| planned.shared_with == ["twin"]));
+    }
+
+    #[test]
+    fn a_shared_cell_runs_for_each_experiment_in_as_many_blocks_as_that_one_asked_for() {
+        let capacity = find("capacity").unwrap();
+        let twin = Experiment {
+            name: "twin",
+            blocks: |_| 2,
+            ..*capacity
+        };
+        let both = Plan::new(&[capacity, &twin], Suite::Quick, &Transport::ALL, None, 1);
+        let shares: Vec<bool> = both
+            .blocks
+            .iter()
+            .map(|block| block.iter().all(|planned| planned.shared_with == ["twin"]))
+            .collect();
+        assert_eq!(shares, [true, true, false, false, false, false]);
+        assert!(
+            both.trials()
+                .all(|planned| planned.experiment == "capacity")
+        );
+    }
+
+    #[test]
+    fn on_a_disk_that_does_not_flush_only_class_power_is_left_out() {
+        let durability = find("durability").unwrap();
+        let mut plan = Plan::new(&[durability], Suite::Quick, &Transport::ALL, Some(1), 1);
+        let all = plan.trials().count();
+        assert_eq!(plan.with_power().len(), 4);
+        plan.without_power(Transport::Rest);
+        assert_eq!(
+            plan.with_power(),
+            [Transport::Grpc, Transport::Queue, Transport::Stream]
+        );
+        assert_eq!(plan.trials().count(), all - 1);
+    }
+
+    #[test]
+    fn the_full_suite_fits_its_budget_with_a_minute_to_warm_the_brokers() {
+        let time = whole(Suite::Full).expected_time();
+        assert!(
+            time + Duration::from_secs(60) <= Suite::Full.budget(),
+            "{time:?}"
+        );
     }
 
     #[test]

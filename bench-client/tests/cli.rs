@@ -99,16 +99,23 @@ fn what_cannot_be_meant_is_refused_before_anything_starts() {
     refused(&["run", "--transport", "pigeon"], "not a transport");
     refused(&["run", "--blocks", "0"], "1..=1000");
     refused(&["run", "--suite", "endless"], "endless");
+    refused(&["run", "--suite", "wide"], "named one by one");
     refused(&["nonsense"], "nonsense");
 }
 
 #[test]
 fn help_lists_and_schema_need_no_broker() {
+    client().arg("list").assert().code(0).stdout(
+        predicate::str::contains("capacity")
+            .and(predicate::str::contains("slow-200ms"))
+            .and(predicate::str::contains("cells × blocks"))
+            .and(predicate::str::contains("--suite full: ")),
+    );
     client()
-        .arg("list")
+        .args(["list", "--cells"])
         .assert()
         .code(0)
-        .stdout(predicate::str::contains("capacity").and(predicate::str::contains("slow-200ms")));
+        .stdout(predicate::str::contains("rest-O3-h2-c32-x1-none"));
     client()
         .arg("claims")
         .assert()

@@ -71,11 +71,23 @@ pub fn judge(
     numerator: &CellTrials<'_>,
     denominator: &CellTrials<'_>,
 ) -> Judged {
-    let mut cells = vec![numerator.cell.id.clone()];
-    if denominator.cell.id != numerator.cell.id {
-        cells.push(denominator.cell.id.clone());
-    }
     let paired = Paired::of(numerator, denominator, q.above, q.below);
+    judge_paired(run, q, &paired, &[numerator, denominator])
+}
+
+/// Judges values that are paired by block already; `of` are the cells that they come from.
+pub fn judge_paired(
+    run: &Run,
+    q: &Question<'_>,
+    paired: &Paired,
+    of: &[&CellTrials<'_>],
+) -> Judged {
+    let mut cells: Vec<String> = Vec::new();
+    for cell in of {
+        if !cells.contains(&cell.cell.id) {
+            cells.push(cell.cell.id.clone());
+        }
+    }
     let blank = |verdict, reason| Judged {
         part: part(q, verdict, cells.clone(), reason),
         p: None,
@@ -93,7 +105,11 @@ pub fn judge(
     let Some((decision, p)) = measured.judge(q.rule) else {
         let reason = format!(
             "one block gives no interval: {}",
-            (q.says)(&format!("{}×", number(measured.ratio.point())))
+            (q.says)(&format!(
+                "{}{}",
+                number(measured.ratio.point()),
+                spaced(q.rule)
+            ))
         );
         return blank(Verdict::Inconclusive, reason);
     };
@@ -109,7 +125,7 @@ pub fn judge(
         Resolution::Untested => format!("{finding} (no A/A pair ran for it)"),
         _ => finding,
     };
-    let doubt = doubt(run, q, &paired, decision, [numerator, denominator]);
+    let doubt = doubt(run, q, paired, decision, of);
     let mut judged = Judged {
         part: part(q, decision.verdict, cells, finding),
         p: Some(p),
@@ -150,9 +166,25 @@ fn part(q: &Question<'_>, verdict: Verdict, cells: Vec<String>, reason: String) 
         beyond: None,
         low: None,
         high: None,
-        unit: "×".into(),
+        unit: unit(q.rule).into(),
         cells,
         reason,
+    }
+}
+
+/// The unit in which a rule asks: that of its band, × else.
+fn unit(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Band(_, _, unit) => unit,
+        _ => "×",
+    }
+}
+
+/// Behind a figure: × follows at once, a unit after a space.
+fn spaced(rule: Rule) -> String {
+    match unit(rule) {
+        "×" => "×".into(),
+        unit => format!(" {unit}"),
     }
 }
 
@@ -162,7 +194,7 @@ fn doubt(
     q: &Question<'_>,
     paired: &Paired,
     decision: Decision,
-    cells: [&CellTrials<'_>; 2],
+    cells: &[&CellTrials<'_>],
 ) -> Option<String> {
     if let Some(cell) = cells.iter().find(|c| !c.has_headline()) {
         return Some(format!(
@@ -196,15 +228,16 @@ fn doubt(
 /// `0.58× [0.55, 0.61]`, or what is known of it; for *equal* with the difference beside.
 fn show(measured: &Measured, interval: Interval, rule: Rule) -> String {
     let point = number(measured.ratio.point());
+    let unit = spaced(rule);
     let ratio = match (measured.open_low, measured.open_high) {
         (false, false) => format!(
-            "{point}× [{}, {}]",
+            "{point}{unit} [{}, {}]",
             number(interval.low),
             number(interval.high)
         ),
-        (false, true) => format!("at least {}×", number(interval.low)),
-        (true, false) => format!("at most {}×", number(interval.high)),
-        (true, true) => format!("unknown (about {point}×, but both are lower bounds)"),
+        (false, true) => format!("at least {}{unit}", number(interval.low)),
+        (true, false) => format!("at most {}{unit}", number(interval.high)),
+        (true, true) => format!("unknown (about {point}{unit}, but both are lower bounds)"),
     };
     match (rule, measured.difference()) {
         (Rule::Equal, Some(d)) if d.low.is_finite() && d.high.is_finite() => {

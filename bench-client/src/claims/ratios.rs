@@ -31,11 +31,11 @@ pub fn ratios(run: &Run) -> Vec<Ratio> {
         };
         for base in all
             .iter()
-            .filter(|c| c.cell.transport == "rest" && is_base(c.cell) && plain(c))
+            .filter(|c| is_plain(c.cell) && c.cell.transport == "rest" && plain(c))
         {
             for other in all
                 .iter()
-                .filter(|c| is_base(c.cell) && plain(c) && comparable(base.cell, c.cell))
+                .filter(|c| is_plain(c.cell) && plain(c) && comparable(base.cell, c.cell))
             {
                 for metric in metrics(base.cell) {
                     // Latency of gRPC is stated the way its claim is: how many times lower.
@@ -95,11 +95,25 @@ fn metrics(cell: &Cell) -> &'static [Metric] {
     }
 }
 
+/// As a transport is plainest: its own format, HTTP/1.1, no second arm. What else there is stands in the tables of its
+/// experiment.
+fn is_plain(cell: &Cell) -> bool {
+    let own = if cell.transport == "rest" {
+        "json"
+    } else {
+        "protobuf"
+    };
+    is_base(cell) && cell.format == own && cell.http.as_deref() != Some("h2")
+}
+
 /// Another transport with the same order, load and durability class; rows of different classes are never set against each other.
 fn comparable(rest: &Cell, other: &Cell) -> bool {
     other.transport != "rest"
         && other.payload == rest.payload
         && other.durability == rest.durability
+        // A broker is reached over one connection, whatever the callers.
+        && (matches!(other.transport.as_str(), "queue" | "stream")
+            || other.connections == rest.connections)
         && other.arrival == rest.arrival
         && other.in_flight == rest.in_flight
         && other.rate_per_s == rest.rate_per_s
@@ -144,6 +158,10 @@ fn row(
         (Some(n), _) => format!("{n} in flight"),
         (_, Some(rate)) => format!("{rate:.0}/s"),
         _ => "planned load".into(),
+    };
+    let load = match &cell.slow {
+        Some(slow) => format!("{load}, service {slow}"),
+        None => load,
     };
     Some(Ratio {
         name: format!("{experiment}, {}, {load}: {sides}", cell.payload),

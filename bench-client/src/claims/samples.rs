@@ -24,6 +24,8 @@ pub enum Metric {
     CompletionP99,
     /// CPU of client, service and broker per operation.
     CpuPerOp,
+    /// Operations per second of CPU, of client, service and broker together.
+    OrdersPerCpuSecond,
 }
 
 /// One block's value; perhaps only a lower bound.
@@ -33,6 +35,16 @@ pub struct Sample {
     pub value: f64,
     /// The truth is at least this.
     pub at_least: bool,
+}
+
+impl Sample {
+    /// A value that is no bound.
+    pub fn exact(value: f64) -> Self {
+        Self {
+            value,
+            at_least: false,
+        }
+    }
 }
 
 impl Metric {
@@ -45,6 +57,7 @@ impl Metric {
             Metric::CompletionP50 => "completion_p50",
             Metric::CompletionP99 => "completion_p99",
             Metric::CpuPerOp => "cpu_us_per_op",
+            Metric::OrdersPerCpuSecond => "orders_per_cpu_s",
         }
     }
 
@@ -59,10 +72,11 @@ impl Metric {
             Metric::AcceptP99 => percentile(&trial.accept_ns, Percentile::P99),
             Metric::CompletionP50 => percentile(trial.completion_ns.as_ref()?, Percentile::P50),
             Metric::CompletionP99 => percentile(trial.completion_ns.as_ref()?, Percentile::P99),
-            Metric::CpuPerOp => trial.cpu_us_per_op_total().map(|value| Sample {
-                value,
-                at_least: false,
-            }),
+            Metric::CpuPerOp => trial.cpu_us_per_op_total().map(Sample::exact),
+            Metric::OrdersPerCpuSecond => trial
+                .cpu_us_per_op_total()
+                .filter(|cpu| *cpu > 0.0)
+                .map(|cpu| Sample::exact(1e6 / cpu)),
         }
     }
 }
@@ -100,6 +114,18 @@ impl<'r> CellTrials<'r> {
             .values()
             .copied()
             .filter(|trial| trial.validity.state != State::Invalid)
+    }
+
+    /// Whether completions kept up with what was offered in at least as many blocks as a headline takes; a rate that
+    /// was not sustained has none.
+    pub fn is_sustained(&self) -> bool {
+        let (kept, sustained) = self.kept().fold((0, 0), |(kept, sustained), trial| {
+            (
+                kept + 1,
+                sustained + usize::from(trial.overloaded.is_none()),
+            )
+        });
+        kept > 0 && sustained * KEPT.1 >= kept * KEPT.0
     }
 
     /// Whether enough blocks were kept for a headline.

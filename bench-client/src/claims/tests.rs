@@ -46,6 +46,10 @@ fn every_claim_has_its_row_in_the_order_of_the_table() {
             "size-3-10x",
             "grpc-thr-3-10x",
             "grpc-lat-3-10x",
+            "grpc-lat-5-10x",
+            "rest-50-200ms",
+            "grpc-50k",
+            "queue-ms-minutes",
             "producer-free",
             "slow-200ms"
         ]
@@ -424,6 +428,48 @@ fn without_an_aa_pair_the_finding_says_so() {
     assert_eq!(row.verdict, Verdict::Depends);
     assert!(
         row.reason.contains("no A/A pair ran for it"),
+        "{}",
+        row.reason
+    );
+}
+
+#[test]
+fn where_both_callers_were_the_limit_throughput_is_judged_per_cpu_second() {
+    // Orders per CPU-second: O3 24 ÷ 48 = 0.5; O100 90 ÷ 18 = 5. Observed: 0.5 and 5 too, but only as bounds.
+    let mut run = planted();
+    spoil(
+        &mut run,
+        |t| t.experiment == "capacity",
+        |t| t.throughput_is_lower_bound = true,
+    );
+    let row = of(&run, "grpc-thr-3-10x");
+    assert_eq!(row.verdict, Verdict::Depends, "{}", row.reason);
+    let small = part(&row, "throughput O3");
+    assert_eq!(
+        (small.verdict, small.beyond.as_deref()),
+        (Verdict::Refuted, Some("reversed"))
+    );
+    assert!((small.low.unwrap() - 0.5).abs() < 1e-9, "{small:?}");
+    assert!(
+        small.reason.contains("per second of CPU") && small.reason.contains("both callers"),
+        "{}",
+        small.reason
+    );
+}
+
+#[test]
+fn a_rate_that_was_not_sustained_decides_nothing() {
+    let mut run = planted();
+    spoil(
+        &mut run,
+        |t| t.cell.id == "grpc-O3-r2000" && t.block < 3,
+        |t| t.overloaded = Some("planted".into()),
+    );
+    let row = of(&run, "grpc-lat-3-10x");
+    assert_eq!(part(&row, "p50 O3").verdict, Verdict::NotMeasured);
+    assert_eq!(row.verdict, Verdict::NotMeasured);
+    assert!(
+        row.reason.contains("not sustained, not even at 2000/s"),
         "{}",
         row.reason
     );

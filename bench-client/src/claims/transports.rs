@@ -1,9 +1,10 @@
-//! grpc-thr-3-10x and grpc-lat-3-10x: gRPC against REST, the same order, the same connections, equal durability.
+//! grpc-thr-3-10x, grpc-lat-3-10x and grpc-lat-5-10x: gRPC against REST, the same order, the same connections, equal durability.
 
 use super::combine::Judged;
+use super::pairs;
 use super::part::{self, Question, not_measured, number};
 use super::rules::Rule;
-use super::samples::{CellTrials, Metric, Paired, cells, is_base};
+use super::samples::{CellTrials, Metric, Paired, cells};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Arrival, Cell, Run};
 
@@ -23,29 +24,45 @@ pub const JUDGES: &[Judge] = &[
     Judge {
         claim: "grpc-lat-3-10x",
         parts: |run, rules| latency_parts(run, rules[0]),
-        combine: Combine::Cells("percentile and payload"),
+        combine: Combine::Cells("percentile, payload and rate"),
+        beside: nothing_beside,
+    },
+    Judge {
+        claim: "grpc-lat-5-10x",
+        parts: |run, rules| latency_parts(run, rules[0]),
+        combine: Combine::Cells("percentile, payload and rate"),
         beside: nothing_beside,
     },
 ];
 
-/// grpc-thr-3-10x: completed orders per second, grpc ÷ rest, at [`IN_FLIGHT`] in flight.
+/// grpc-thr-3-10x: gRPC ÷ REST at [`IN_FLIGHT`] in flight, in orders per second, or per CPU-second where a caller was the
+/// limit (see [`pairs::measure`]).
 pub fn throughput_parts(run: &Run, rule: Rule) -> Vec<Judged> {
     let all = cells(run, "capacity");
-    let wanted = |c: &Cell| c.arrival == Arrival::Closed && c.in_flight == Some(IN_FLIGHT);
     let mut parts = Vec::new();
     for payload in PAYLOADS {
         let name = format!("throughput {payload}");
-        let Some((rest, grpc)) = pair(&all, payload, wanted) else {
+        let Some((rest, grpc)) = saturated(&all, payload) else {
             parts.push(missing(run, name, "capacity", payload));
             continue;
         };
-        let value = |t: &_| Metric::Throughput.of(t);
-        let says =
-            |ratio: &str| format!("{payload}: gRPC carries {ratio} the orders per second of REST");
+        let metric = pairs::measure(&[rest, grpc]);
+        let value = |t: &_| metric.of(t);
+        let observed = observed(grpc, rest);
+        let says = |ratio: &str| match metric {
+            Metric::Throughput => {
+                format!("{payload}: gRPC carries {ratio} the orders per second of REST")
+            }
+            _ => format!(
+                "{payload}: gRPC carries {ratio} the orders of REST per second of CPU, client and service together ({}; the limit: {})",
+                observed,
+                pairs::limit(&[grpc, rest])
+            ),
+        };
         let question = Question {
             name,
             rule,
-            metric: Metric::Throughput,
+            metric,
             above: &value,
             below: &value,
             says: &says,
@@ -55,46 +72,88 @@ pub fn throughput_parts(run: &Run, rule: Rule) -> Vec<Judged> {
     parts
 }
 
-/// grpc-lat-3-10x: accept latency at an equal rate, rest ÷ grpc, p50 and p99; the lowest rate that both ran.
+/// The ratio of orders per second as the callers saw it, bounds or not.
+fn observed(grpc: &CellTrials<'_>, rest: &CellTrials<'_>) -> String {
+    let read = |t: &_| Metric::Throughput.of(t);
+    let seen = Paired::of(grpc, rest, read, read).measured(true, None);
+    seen.map_or("orders per second unknown".into(), |seen| {
+        format!("orders per second {}×", number(seen.ratio.point()))
+    })
+}
+
+/// Accept latency at an equal rate, rest ÷ grpc, p50 and p99, at every rate that both sustained.
 pub fn latency_parts(run: &Run, rule: Rule) -> Vec<Judged> {
     let all = cells(run, "ladder");
     let mut parts = Vec::new();
     for payload in PAYLOADS {
+        let found = pairs::pairs(&all, |c| {
+            pairs::is_rest(c) && c.payload == payload && c.rate_per_s.is_some()
+        });
+        let (held, lost): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|(rest, grpc)| rest.is_sustained() && grpc.is_sustained());
         for (metric, percentile) in [(Metric::AcceptP50, "p50"), (Metric::AcceptP99, "p99")] {
-            let name = format!("{percentile} {payload}");
-            let Some((rest, grpc)) = pair(&all, payload, |c| c.arrival != Arrival::Closed) else {
-                parts.push(missing(run, name, "ladder", payload));
-                continue;
-            };
-            let value = |t: &_| metric.of(t);
-            let rate = grpc.cell.rate_per_s.unwrap_or_default();
-            let says = |ratio: &str| {
-                format!(
-                    "{payload} at {rate:.0}/s: REST's accept {percentile} is {ratio} that of gRPC"
-                )
-            };
-            let question = Question {
-                name,
-                rule,
-                metric,
-                above: &value,
-                below: &value,
-                says: &says,
-            };
-            parts.push(part::judge(run, &question, rest, grpc));
+            if held.is_empty() {
+                let name = format!("{percentile} {payload}");
+                parts.push(match lost.first() {
+                    None => missing(run, name, "ladder", payload),
+                    Some((rest, _)) => not_measured(
+                        name,
+                        format!(
+                            "{payload}: not sustained, not even at {:.0}/s",
+                            rate(rest.cell)
+                        ),
+                    ),
+                });
+            }
+            for (rest, grpc) in &held {
+                let rate = rate(grpc.cell);
+                let value = |t: &_| metric.of(t);
+                let says = |ratio: &str| {
+                    format!(
+                        "{payload} at {rate:.0}/s: REST's accept {percentile} is {ratio} that of gRPC"
+                    )
+                };
+                let question = Question {
+                    name: format!("{percentile} {payload} {rate:.0}/s"),
+                    rule,
+                    metric,
+                    above: &value,
+                    below: &value,
+                    says: &says,
+                };
+                parts.push(part::judge(run, &question, rest, grpc));
+            }
         }
     }
     parts
 }
 
+fn rate(cell: &Cell) -> f64 {
+    cell.rate_per_s.unwrap_or_default()
+}
+
+/// The saturated pair of a payload.
+fn saturated<'a, 'r>(
+    all: &'a [CellTrials<'r>],
+    payload: &str,
+) -> Option<(&'a CellTrials<'r>, &'a CellTrials<'r>)> {
+    let wanted = |c: &Cell| {
+        pairs::is_rest(c)
+            && c.arrival == Arrival::Closed
+            && c.payload == payload
+            && c.in_flight == Some(IN_FLIGHT)
+    };
+    pairs::pairs(all, wanted).into_iter().next()
+}
+
 /// What stands beside the throughput claim and never decides it: CPU per order, gRPC ÷ REST.
 pub fn cpu_beside(run: &Run) -> String {
     let all = cells(run, "capacity");
-    let wanted = |c: &Cell| c.arrival == Arrival::Closed && c.in_flight == Some(IN_FLIGHT);
     let found: Vec<String> = PAYLOADS
         .iter()
         .filter_map(|payload| {
-            let (rest, grpc) = pair(&all, payload, wanted)?;
+            let (rest, grpc) = saturated(&all, payload)?;
             let value = |t: &_| Metric::CpuPerOp.of(t);
             let measured = Paired::of(grpc, rest, value, value).measured(true, None)?;
             let interval = measured.interval()?;
@@ -113,45 +172,6 @@ pub fn cpu_beside(run: &Run) -> String {
         " Beside it, CPU per order of client and service together, gRPC ÷ REST: {}.",
         found.join(", ")
     )
-}
-
-/// The plain cell of each: REST over HTTP/1.1 with JSON against gRPC over as many connections, nothing slow behind
-/// them, everything else equal; the lowest rate where there are several.
-fn pair<'a, 'r>(
-    all: &'a [CellTrials<'r>],
-    payload: &str,
-    wanted: impl Fn(&Cell) -> bool,
-) -> Option<(&'a CellTrials<'r>, &'a CellTrials<'r>)> {
-    let plain = |c: &Cell| is_base(c) && c.payload == payload && c.slow.is_none() && wanted(c);
-    let rests = all.iter().filter(|t| {
-        let c = t.cell;
-        plain(c) && c.transport == "rest" && c.format == "json" && c.http.as_deref() != Some("h2")
-    });
-    let partner = |rest: &Cell| {
-        let like_rest = Cell {
-            id: String::new(),
-            transport: "grpc".into(),
-            format: "protobuf".into(),
-            http: None,
-            arm: None,
-            ..rest.clone()
-        };
-        all.iter().find(|t| {
-            plain(t.cell)
-                && Cell {
-                    id: String::new(),
-                    arm: None,
-                    http: None,
-                    ..t.cell.clone()
-                } == like_rest
-        })
-    };
-    let mut pairs: Vec<_> = rests
-        .filter_map(|rest| Some((rest, partner(rest.cell)?)))
-        .collect();
-    let rate = |c: &Cell| c.rate_per_s.unwrap_or_default();
-    pairs.sort_by(|(a, _), (b, _)| rate(a.cell).total_cmp(&rate(b.cell)));
-    pairs.into_iter().next()
 }
 
 fn missing(run: &Run, name: String, experiment: &str, payload: &str) -> Judged {

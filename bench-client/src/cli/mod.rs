@@ -1,12 +1,13 @@
 //! The command line: what the user may say, and what he is told. Bad input is refused before anything starts.
 
 mod calibrate;
+mod list;
 mod load;
 mod payload;
 mod progress;
 mod run;
 
-use crate::{claims, experiment, report, results};
+use crate::{claims, report, results};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,8 +54,8 @@ enum Command {
     Load(Box<load::LoadArgs>),
     /// What the instrument itself costs, and whether truths planted into the service come back
     Calibrate(calibrate::CalibrateArgs),
-    /// List the experiments with their questions
-    List,
+    /// List the experiments: question, claims, cells and expected time
+    List(list::List),
     /// List the claims under test, their rules and the experiments that decide them
     Claims,
     /// Write the report of a finished run again (report.html, report.md, trials.csv, charts) and print its tables
@@ -150,11 +151,8 @@ impl Command {
             Self::Load(load) => load.execute().await,
             Self::Payload(payload) => payload.execute(),
             Self::Calibrate(calibrate) => calibrate.execute().await,
-            Self::List => {
-                for experiment in experiment::ALL {
-                    println!("{:<10} {}", experiment.name, experiment.question);
-                    println!("{:<10} decides: {}", "", experiment.claims.join(", "));
-                }
+            Self::List(list) => {
+                list.execute();
                 Ok(Exit::Done)
             }
             Self::Claims => {

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Experiments to run; all if none is named (see `list`)
+    /// Experiments to run; those of the suite if none is named (see `list`)
     experiments: Vec<String>,
-    /// How much: quick (≤ 5 minutes) or full
+    /// How much: quick (≤ 5 minutes), full (≤ 45), or wide (only for experiments named here)
     #[arg(long, value_enum, default_value_t = Suite::Quick)]
     suite: Suite,
     /// Only these transports: tcp, rest, grpc, queue, stream

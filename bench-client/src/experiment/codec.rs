@@ -42,7 +42,7 @@ const FORMATS: [Format; 2] = [Format::Json, Format::Protobuf];
 fn least_ns(suite: Suite) -> u64 {
     match suite {
         Suite::Quick => 5_000_000,
-        Suite::Full => 20_000_000,
+        Suite::Full | Suite::Wide => 20_000_000,
     }
 }
 

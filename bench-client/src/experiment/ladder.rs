@@ -1,53 +1,131 @@
-//! How long does one order take at a moderate rate that every transport holds: until the caller may go on, and until
-//! the work is done?
+//! At equal rates that every transport is offered alike: how long until the caller may go on, and until the work is
+//! done? Where does each stop keeping up, what of it is transport once a service takes its time, and what would it cost
+//! at 50,000 orders per second?
 
-use super::{Experiment, Group, Suite, a_a, blocks, no_tables};
+use super::cells::{LARGE, SMALL, open};
+use super::{Experiment, Group, Suite, a_a, blocks};
 use crate::cell::Cell;
-use crate::load::{Arrival, Mode, Stop};
-use bench_proto::{Durability, PayloadClass};
+use crate::claims::ladder;
+use crate::results::{Run, Table};
+use bench_proto::PayloadClass;
 use bench_transport::Transport;
 use std::time::Duration;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "ladder",
-    question: "At an equal, moderate rate: how long until the caller may go on, and until the work is done?",
-    claims: &["grpc-lat-3-10x"],
+    question: "At an equal rate: how long until the caller may go on, and until the work is done?",
+    claims: &[
+        "grpc-lat-3-10x",
+        "grpc-lat-5-10x",
+        "rest-50-200ms",
+        "grpc-50k",
+        "queue-ms-minutes",
+    ],
     groups,
     blocks,
-    analysis: no_tables,
+    analysis,
 };
 
+/// What stands beside a synchronous call where its work is to be done later.
+const FOUR: [Transport; 4] = [
+    Transport::Rest,
+    Transport::Grpc,
+    Transport::Queue,
+    Transport::Stream,
+];
+const SYNC: [Transport; 2] = [Transport::Rest, Transport::Grpc];
 /// A rate that each transport holds on two cores without coming near its capacity.
-const RATE: f64 = 2_000.0;
+const MODERATE: f64 = 2_000.0;
+/// A decade, from light load to where two cores are busy.
+const RUNGS: [f64; 3] = [1_000.0, 4_000.0, 10_000.0];
+/// The wide form's.
+const WIDE: [f64; 8] = [
+    500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0, 80_000.0,
+];
 
 fn groups(suite: Suite) -> Vec<Group> {
-    let window = match suite {
-        Suite::Quick => 1_500,
-        Suite::Full => 5_000,
+    let bare = |transports: &[Transport], payload, rate| -> Group {
+        transports
+            .iter()
+            .map(|transport| open(suite, *transport, payload, rate))
+            .collect()
     };
-    // Class `process` on all four: a broker stands beside the sync transports here.
-    let cell = |transport, payload| Cell {
-        payload,
-        mode: Mode::Open(Arrival::constant(RATE)),
-        durability: Durability::Process,
-        stop: Stop::after(Duration::from_millis(window)),
-        warmup: Duration::from_millis(200),
-        ..Cell::new(transport)
+    let with_twin = |mut group: Group, rate| {
+        let [_, second] = a_a(&open(suite, Transport::Rest, SMALL, rate));
+        group.push(second);
+        group
     };
-    let (small, large) = (PayloadClass::Order(3), PayloadClass::Order(100));
-    let mut of_small: Group = [
-        Transport::Rest,
-        Transport::Grpc,
-        Transport::Queue,
-        Transport::Stream,
-    ]
-    .map(|transport| cell(transport, small))
-    .into();
-    of_small.extend(a_a(&cell(Transport::Rest, small)).into_iter().skip(1));
+    match suite {
+        Suite::Quick => vec![
+            with_twin(bare(&FOUR, SMALL, MODERATE), MODERATE),
+            bare(&SYNC, LARGE, MODERATE),
+        ],
+        Suite::Full => {
+            let [light, middle, _] = RUNGS;
+            let mut groups: Vec<Group> = RUNGS
+                .into_iter()
+                .map(|rate| {
+                    let group = bare(&FOUR, SMALL, rate);
+                    if rate == middle {
+                        with_twin(group, rate)
+                    } else {
+                        group
+                    }
+                })
+                .collect();
+            groups.extend([light, middle].map(|rate| bare(&SYNC, LARGE, rate)));
+            groups.push(SYNC.map(|t| behind(suite, t, SMALL, light, 1)).into());
+            groups.push(FOUR.map(|t| behind(suite, t, SMALL, light, 5)).into());
+            groups
+        }
+        Suite::Wide => {
+            let mut groups: Vec<Group> = WIDE
+                .into_iter()
+                .map(|rate| {
+                    let group = bare(&FOUR, SMALL, rate);
+                    if rate == MODERATE {
+                        with_twin(group, rate)
+                    } else {
+                        group
+                    }
+                })
+                .collect();
+            groups.extend(
+                WIDE.into_iter()
+                    .take(5)
+                    .map(|rate| bare(&SYNC, LARGE, rate)),
+            );
+            groups.extend(WIDE.into_iter().take(4).flat_map(|rate| {
+                [1, 5, 50].map(|ms| FOUR.map(|t| behind(suite, t, SMALL, rate, ms)).into())
+            }));
+            groups
+        }
+    }
+}
+
+/// A service that takes `ms` for each order behind the transport.
+fn behind(suite: Suite, transport: Transport, payload: PayloadClass, rate: f64, ms: u64) -> Cell {
+    let cell = open(suite, transport, payload, rate);
+    // Four times what is in work on average, so that a Poisson crowd finds room (HTTP/1.1 carries one order per
+    // connection, a consumer works on as many as its prefetch).
+    let room = 4.0 * rate * Duration::from_millis(ms).as_secs_f64();
+    let widened = room > cell.connections as f64;
+    Cell {
+        slow: Some(format!("{ms}ms").parse().expect("a plain time parses")),
+        connections: match transport {
+            Transport::Rest | Transport::Grpc if widened => room as usize,
+            _ => cell.connections,
+        },
+        prefetch: cell.prefetch.max(room as u16),
+        ..cell
+    }
+}
+
+fn analysis(run: &Run) -> Vec<Table> {
     vec![
-        of_small,
-        [Transport::Rest, Transport::Grpc]
-            .map(|transport| cell(transport, large))
-            .into(),
+        ladder::knees(run),
+        ladder::transport_share(run),
+        ladder::added_by_brokers(run),
+        ladder::cpu_by_rate(run),
     ]
 }

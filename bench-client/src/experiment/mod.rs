@@ -2,18 +2,23 @@
 //! loop, none times anything itself, and none branches on a transport. Two have work of their own beside trials: `size`
 //! counts bodies, and `codec` hands codecs to [`crate::micro`].
 
+mod ablation;
 mod as_written;
 mod capacity;
+mod cells;
 pub mod codec;
 mod connections;
 mod deployed;
+mod durability;
 mod ladder;
+mod payload;
 mod rpc;
 mod rpc_kill;
 mod side_by_side;
 pub mod size;
 mod slow;
 mod streaming;
+mod tuning;
 
 use crate::cell::Cell;
 use crate::results::{self, Table};
@@ -25,6 +30,8 @@ pub enum Suite {
     Quick,
     /// Enough blocks and time to publish.
     Full,
+    /// More cells and longer windows, for experiments named one by one.
+    Wide,
 }
 
 impl Suite {
@@ -33,6 +40,7 @@ impl Suite {
         match self {
             Self::Quick => "quick",
             Self::Full => "full",
+            Self::Wide => "wide",
         }
     }
 
@@ -42,6 +50,7 @@ impl Suite {
             60 * match self {
                 Self::Quick => 5,
                 Self::Full => 45,
+                Self::Wide => 4 * 60,
             },
         )
     }
@@ -74,11 +83,15 @@ pub fn no_tables(_: &results::Run) -> Vec<Table> {
 }
 
 /// All of them, in the order they are listed.
-pub const ALL: [Experiment; 11] = [
+pub static ALL: &[Experiment] = &[
     capacity::EXPERIMENT,
     ladder::EXPERIMENT,
     size::EXPERIMENT,
     codec::EXPERIMENT,
+    payload::EXPERIMENT,
+    ablation::EXPERIMENT,
+    durability::EXPERIMENT,
+    tuning::EXPERIMENT,
     slow::EXPERIMENT,
     streaming::EXPERIMENT,
     connections::EXPERIMENT,
@@ -88,26 +101,25 @@ pub const ALL: [Experiment; 11] = [
     rpc_kill::EXPERIMENT,
 ];
 
-/// What the quick suite runs when nothing is named: more does not fit into its budget.
-const QUICK: [&str; 5] = ["capacity", "ladder", "size", "codec", "slow"];
+/// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
+pub const QUICK: [&str; 5] = ["capacity", "ladder", "size", "codec", "slow"];
 
-/// What a suite runs when nothing is named.
-pub fn of(suite: Suite) -> Vec<&'static Experiment> {
-    every()
-        .iter()
-        .filter(|experiment| suite == Suite::Full || QUICK.contains(&experiment.name))
-        .collect()
-}
-
-fn every() -> &'static [Experiment] {
-    static EXPERIMENTS: &[Experiment] = &ALL;
-    EXPERIMENTS
+/// The experiments that a suite runs when none is named. The wide one has no such list: it would take a day.
+pub fn of_suite(suite: Suite) -> Result<Vec<&'static Experiment>, String> {
+    let all = ALL.iter().map(|experiment| experiment.name);
+    match suite {
+        Suite::Quick => QUICK.into_iter().map(find).collect(),
+        Suite::Full => all.map(find).collect(),
+        Suite::Wide => Err(
+            "the wide suite is for experiments named one by one; name some (see `bench-client list`)"
+                .into(),
+        ),
+    }
 }
 
 /// The experiment of a name.
 pub fn find(name: &str) -> Result<&'static Experiment, String> {
-    every()
-        .iter()
+    ALL.iter()
         .find(|experiment| experiment.name == name)
         .ok_or_else(|| {
             let names: Vec<&str> = ALL.iter().map(|experiment| experiment.name).collect();
@@ -122,7 +134,7 @@ pub fn find(name: &str) -> Result<&'static Experiment, String> {
 fn blocks(suite: Suite) -> u32 {
     match suite {
         Suite::Quick => 6,
-        Suite::Full => 10,
+        Suite::Full | Suite::Wide => 10,
     }
 }
 

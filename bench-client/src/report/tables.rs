@@ -13,6 +13,9 @@ use crate::stats::{Estimate, Minimum, latency};
 pub(super) const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];
 const CLASSES: [&str; 5] = ["none", "memory", "process", "power", "replica"];
 
+/// Factors of the brokers' cells as they are matched; only others are said.
+const MATCHED: [(&str, &str); 3] = [("linger_ms", "0"), ("partitions", "4"), ("prefetch", "100")];
+
 /// JSON against protobuf, by count.
 pub(super) fn sizes(document: &mut Document, run: &Run) {
     let mut payloads: Vec<&str> = Vec::new();
@@ -152,10 +155,12 @@ pub(super) fn latency(document: &mut Document, run: &Run) {
         let completion = merged(cell, |t| t.completion_ns.as_ref());
         let lateness = merged(cell, |t| Some(&t.lateness_ns));
         let show = |latency: &Option<Latency>, p| {
-            let text = if cell.has_headline() {
-                percentile(latency.as_ref(), p)
-            } else {
+            let text = if !cell.has_headline() {
                 "no headline".into()
+            } else if !cell.is_sustained() {
+                "not sustained".into()
+            } else {
+                percentile(latency.as_ref(), p)
             };
             Cell {
                 text,
@@ -326,8 +331,20 @@ fn name(cell: &CellTrials<'_>) -> Cell {
     if c.format != plain {
         text.push_str(&format!(" {}", c.format));
     }
-    if let Some(via) = c.factors.get("reply") {
-        text.push_str(&format!(" reply {via}"));
+    let broker = matches!(c.transport.as_str(), "queue" | "stream");
+    if let (Some(n), Some(callers)) = (c.connections, c.in_flight)
+        && !broker
+        && n != callers
+    {
+        text.push_str(&format!(", {n} conn."));
+    }
+    if let Some(slow) = &c.slow {
+        text.push_str(&format!(", service {slow}"));
+    }
+    for (name, value) in &c.factors {
+        if !MATCHED.contains(&(name.as_str(), value.as_str())) {
+            text.push_str(&format!(", {name} {value}"));
+        }
     }
     text.into()
 }

@@ -6,6 +6,6 @@ mod relay;
 mod stall;
 
 pub use control::{Control, ControlError};
-pub use process::{Launch, ServiceProcess};
+pub use process::{Launch, ServiceProcess, journal_root};
 pub use relay::RelayProcess;
 pub use stall::{Stopped, stall};

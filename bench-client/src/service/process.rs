@@ -242,6 +242,11 @@ fn tls_arguments(tls: &Tls, folder: &Path) -> anyhow::Result<Vec<std::ffi::OsStr
     Ok(arguments)
 }
 
+/// The folder in or under which the journals of all trials lie.
+pub fn journal_root() -> PathBuf {
+    journal_folder(&std::env::temp_dir())
+}
+
 /// The journal lies where `power` is worth something: on a disk. `/tmp` may be memory, so the run's own folder is
 /// preferred when `HOPBENCH_JOURNAL` names one.
 fn journal_folder(temporary: &Path) -> PathBuf {

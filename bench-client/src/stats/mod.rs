@@ -8,6 +8,7 @@ pub mod estimate;
 pub mod histogram;
 pub mod holm;
 pub mod latency;
+pub mod line;
 pub mod little;
 pub mod slope;
 pub mod steady;

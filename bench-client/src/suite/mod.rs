@@ -6,6 +6,7 @@ mod options;
 
 pub use options::Options;
 
+use crate::durable::Disk;
 use crate::experiment::{self, Suite};
 use crate::plan::{Plan, Planned};
 use crate::results::{self, Run, State, Store};
@@ -13,6 +14,7 @@ use crate::stack::Brokers;
 use crate::trial::{self, Surroundings};
 use crate::{brokers, claims, manifest};
 use bench_host::place::Placement;
+use bench_proto::Durability;
 use ground::Ground;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -43,9 +45,10 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
     trial::plant_codec(options.plant.as_deref()).map_err(anyhow::Error::msg)?;
     let program = crate::service::Launch::find_program()?;
     let mut brokers = Brokers::find();
-    let (usable, skipped) =
+    let (usable, mut skipped) =
         brokers::usable(&options.wanted(), &mut brokers, |text| progress.note(text)).await;
-    let plan = options.plan(&experiments, &usable);
+    let mut plan = options.plan(&experiments, &usable);
+    skipped.extend(leave_out_power(&mut plan, progress));
     let placement = if options.pin {
         Placement::for_this_machine(1)?
     } else {
@@ -102,7 +105,7 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
             .collect(),
         longest_warm_up: match options.suite {
             Suite::Quick => Duration::from_secs(20),
-            Suite::Full => Duration::from_secs(60),
+            Suite::Full | Suite::Wide => Duration::from_secs(60),
         },
         surroundings,
     };
@@ -120,6 +123,25 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
     ending?;
     let complete = claims::without_headline(store.run()).is_empty();
     Ok((store, complete))
+}
+
+/// Leaves class `power` out where the disk does not flush, and says so: better none than one that lies.
+fn leave_out_power(plan: &mut Plan, progress: &impl Progress) -> Vec<results::Skipped> {
+    let journal = crate::service::journal_root();
+    let mut skipped = Vec::new();
+    for transport in plan.with_power() {
+        let Err(error) = Disk::for_power(Durability::Power, transport, &journal) else {
+            continue;
+        };
+        plan.without_power(transport);
+        let name = format!("{transport} in class power");
+        progress.note(&format!("{name} is left out: {error:#}"));
+        skipped.push(results::Skipped {
+            transport: name,
+            reason: format!("{error:#}"),
+        });
+    }
+    skipped
 }
 
 /// On a thread of its own, on the client's cores: this one has a runtime to run.

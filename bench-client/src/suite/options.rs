@@ -19,7 +19,7 @@ const RESTARTS: &str = "broker restarts";
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which experiments; all of the suite if empty.
+    /// Which experiments; those of the suite if empty.
     pub experiments: Vec<String>,
     /// How much.
     pub suite: Suite,
@@ -47,7 +47,7 @@ impl Options {
     /// The experiments by name, each once, in the order of the list.
     pub fn resolve(&self) -> Result<Vec<&'static Experiment>, String> {
         if self.experiments.is_empty() {
-            return Ok(experiment::of(self.suite));
+            return experiment::of_suite(self.suite);
         }
         let mut found: Vec<&'static Experiment> = Vec::new();
         for name in &self.experiments {

@@ -1,0 +1,219 @@
+//! The ladder's claims and tables over planted trials whose answers can be worked out by hand.
+
+use super::super::{fixture, judge};
+use super::*;
+use crate::results::{Trial, Value, Verdict, VerdictRow};
+
+const US: f64 = 1_000.0;
+
+/// One trial per block: p50s in µs (p99 three times that), CPU = idle + per-order · rate.
+fn rung(
+    transport: &str,
+    rate: f64,
+    accept_us: f64,
+    completion_us: f64,
+    cpu: (f64, f64),
+) -> Vec<Trial> {
+    (0..fixture::BLOCKS)
+        .map(|block| {
+            let total = cpu.0 * 1e6 / rate + cpu.1;
+            let broker = matches!(transport, "queue" | "stream");
+            let split = if broker {
+                [total / 4.0, total / 4.0, total / 2.0]
+            } else {
+                [total / 2.0, total / 2.0, 0.0]
+            };
+            let both = |us: f64| (us * US, 3.0 * us * US);
+            let mut trial = fixture::open(
+                fixture::cell(transport, "O3"),
+                0,
+                block,
+                both(accept_us),
+                both(completion_us),
+                split,
+            );
+            trial.cell.rate_per_s = Some(rate);
+            trial.cell.id = format!("{transport}-O3-p{rate}");
+            trial.throughput_per_s = rate;
+            trial
+        })
+        .collect()
+}
+
+fn run(rungs: Vec<Vec<Trial>>) -> Run {
+    Run {
+        trials: rungs.into_iter().flatten().collect(),
+        ..fixture::planted()
+    }
+}
+
+fn verdict(run: &Run, claim: &str) -> VerdictRow {
+    let mut rows = judge(run);
+    rows.retain(|row| row.claim == claim);
+    rows.remove(0)
+}
+
+fn part<'r>(row: &'r VerdictRow, name: &str) -> &'r crate::results::Part {
+    row.parts
+        .iter()
+        .find(|p| p.name == name)
+        .unwrap_or_else(|| panic!("no part {name} in {row:?}"))
+}
+
+fn point(value: &Value) -> f64 {
+    match value {
+        Value::Number(point) | Value::Interval { point, .. } => *point,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// gRPC: 100 µs an order and nothing idle; queue: twice that and 0.02 cores idle; stream: half of it.
+fn whole() -> Run {
+    let mut rungs = Vec::new();
+    for rate in [1_000.0, 4_000.0, 10_000.0] {
+        rungs.push(rung("rest", rate, 150.0, 100.0, (0.0, 80.0)));
+        rungs.push(rung("grpc", rate, 200.0, 150.0, (0.0, 100.0)));
+        rungs.push(rung("queue", rate, 900.0, 450.0, (0.02, 200.0)));
+        rungs.push(rung("stream", rate, 500.0, 2_000.0, (0.02, 50.0)));
+    }
+    run(rungs)
+}
+
+#[test]
+fn a_bare_call_of_a_fifth_of_a_millisecond_is_not_fifty() {
+    let row = verdict(&whole(), "rest-50-200ms");
+    assert_eq!(row.verdict, Verdict::Refuted, "{}", row.reason);
+    let rest = part(&row, "rest accept p50");
+    assert_eq!(rest.unit, "ms");
+    assert!(
+        rest.low.unwrap() > 0.13 && rest.high.unwrap() < 0.17,
+        "{rest:?}"
+    );
+    assert!(
+        rest.reason
+            .contains("rest at 1000/s: accept p50 is 0.15 ms"),
+        "{}",
+        rest.reason
+    );
+}
+
+#[test]
+fn calls_as_slow_as_they_are_said_to_be_confirm_it() {
+    let run = run(vec![
+        rung("rest", 1_000.0, 60_000.0, 60_000.0, (0.0, 80.0)),
+        rung("grpc", 1_000.0, 6_000.0, 6_000.0, (0.0, 80.0)),
+    ]);
+    let row = verdict(&run, "rest-50-200ms");
+    assert_eq!(row.verdict, Verdict::Holds, "{}", row.reason);
+}
+
+#[test]
+fn a_queue_of_milliseconds_and_one_of_less_depend_on_the_broker() {
+    let row = verdict(&whole(), "queue-ms-minutes");
+    assert_eq!(row.verdict, Verdict::Depends, "{}", row.reason);
+    assert_eq!(part(&row, "queue completion p50").verdict, Verdict::Refuted);
+    assert_eq!(part(&row, "stream completion p50").verdict, Verdict::Holds);
+}
+
+#[test]
+fn a_broker_that_needs_fewer_cores_is_no_dead_loss() {
+    let row = verdict(&whole(), "grpc-50k");
+    assert_eq!(
+        part(&row, "queue adds accept p50 at 4000/s").verdict,
+        Verdict::Holds
+    );
+    // (0.02 + 10) ÷ 5 and (0.02 + 2.5) ÷ 5.
+    let queue = part(&row, "queue needs more cores at 50,000/s, projected");
+    assert_eq!(queue.verdict, Verdict::Holds);
+    assert!((queue.low.unwrap() - 2.004).abs() < 1e-6, "{queue:?}");
+    let stream = part(&row, "stream needs more cores at 50,000/s, projected");
+    assert_eq!(stream.verdict, Verdict::Refuted);
+    assert_eq!(row.verdict, Verdict::Refuted, "{}", row.reason);
+    assert!(row.reason.contains("*projected*"), "{}", row.reason);
+}
+
+#[test]
+fn only_rates_that_both_sustain_are_compared() {
+    let mut run = whole();
+    for trial in &mut run.trials {
+        if trial.cell.id == "queue-O3-p10000" {
+            trial.overloaded = Some("planted".into());
+        }
+    }
+    let row = verdict(&run, "grpc-50k");
+    assert!(
+        row.parts
+            .iter()
+            .all(|p| !p.name.starts_with("queue") || !p.name.contains("10000"))
+    );
+    assert!(
+        row.parts
+            .iter()
+            .any(|p| p.name == "stream adds accept p50 at 10000/s")
+    );
+    let knees = knees(&run);
+    let queue = knees
+        .rows
+        .iter()
+        .find(|row| row[0] == "queue".into())
+        .unwrap();
+    assert_eq!((point(&queue[1]), point(&queue[2])), (4_000.0, 10_000.0));
+    let stream = knees
+        .rows
+        .iter()
+        .find(|row| row[0] == "stream".into())
+        .unwrap();
+    assert_eq!(point(&stream[1]), 10_000.0);
+    assert!(matches!(stream[2], Value::Missing(_)));
+}
+
+#[test]
+fn cpu_by_rate_gives_the_planted_line_back() {
+    let table = cpu_by_rate(&whole());
+    let queue = table
+        .rows
+        .iter()
+        .find(|row| row[0] == "queue".into())
+        .unwrap();
+    let found: Vec<f64> = queue[1..].iter().map(point).collect();
+    for (found, planted) in found.iter().zip([0.02, 200.0, 10.02]) {
+        assert!((found - planted).abs() < 1e-6, "{found} is not {planted}");
+    }
+}
+
+#[test]
+fn one_rate_makes_no_line_and_no_projection() {
+    let run = run(vec![
+        rung("grpc", 1_000.0, 200.0, 150.0, (0.0, 100.0)),
+        rung("queue", 1_000.0, 900.0, 450.0, (0.0, 200.0)),
+    ]);
+    let row = verdict(&run, "grpc-50k");
+    let cores = part(&row, "queue needs more cores at 50,000/s, projected");
+    assert_eq!(cores.verdict, Verdict::NotMeasured);
+    assert!(cores.reason.contains("two rates"), "{}", cores.reason);
+}
+
+#[test]
+fn the_share_of_transport_is_what_the_handler_leaves() {
+    let mut trials = rung("rest", 1_000.0, 2_000.0, 2_000.0, (0.0, 100.0));
+    for trial in &mut trials {
+        trial.cell.slow = Some("1ms".into());
+        let p50 = trial.accept_ns.p50.unwrap() * 3 / 4;
+        trial.handler_ns = Some(fixture::latency(1, p50, p50));
+    }
+    let table = transport_share(&run(vec![trials]));
+    assert_eq!(table.rows[0][1], "1ms".into());
+    let share = point(&table.rows[0][4]);
+    // Histograms keep three digits.
+    assert!((share - 25.0).abs() < 0.2, "{share}");
+}
+
+#[test]
+fn what_a_broker_adds_is_a_difference() {
+    let table = added_by_brokers(&whole());
+    assert_eq!(table.rows.len(), 6);
+    let queue = &table.rows[0];
+    // 900 − 200 and 450 − 150 µs, the blocks' noise around both.
+    assert!((point(&queue[2]) - 0.7).abs() < 0.02, "{queue:?}");
+    assert!((point(&queue[4]) - 0.3).abs() < 0.02, "{queue:?}");
+}

@@ -1,0 +1,82 @@
+//! `bench-client list`: each experiment with its question, what it decides, its cells and what they take.
+
+use crate::experiment::{self, Experiment, QUICK, Suite};
+use crate::plan::Plan;
+use crate::units;
+use bench_transport::Transport;
+use clap::Args;
+
+/// Flags of `list`.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Name every cell too
+    #[arg(long)]
+    cells: bool,
+}
+
+impl List {
+    pub(super) fn execute(&self) {
+        for experiment in experiment::ALL {
+            println!("{}", describe(experiment));
+            if self.cells {
+                let plan = alone(experiment, Suite::Full, Some(1));
+                for planned in plan.trials() {
+                    println!("    {}", planned.cell.id());
+                }
+            }
+            println!();
+        }
+        for suite in [Suite::Quick, Suite::Full] {
+            let experiments = experiment::of_suite(suite).unwrap_or_default();
+            let plan = Plan::new(&experiments, suite, &Transport::ALL, None, 1);
+            println!(
+                "--suite {}: {} trials, about {}, of at most {}; cells that several experiments want run once",
+                suite.name(),
+                plan.trials().count(),
+                minutes(&plan),
+                units::show_ns(suite.budget().as_nanos() as f64)
+            );
+        }
+    }
+}
+
+fn describe(experiment: &Experiment) -> String {
+    let decides = match experiment.claims {
+        [] => "no claim".to_string(),
+        claims => claims.join(", "),
+    };
+    let sizes: Vec<String> = [Suite::Quick, Suite::Full, Suite::Wide]
+        .into_iter()
+        .map(|suite| {
+            let cells = alone(experiment, suite, Some(1)).trials().count();
+            let blocks = (experiment.blocks)(suite);
+            // Named by itself it runs at the quick size too, and that is no part of the suite.
+            let extra = suite == Suite::Quick && !QUICK.contains(&experiment.name);
+            format!(
+                "{}{} {cells} × {blocks}, {}",
+                suite.name(),
+                if extra { " (if named)" } else { "" },
+                minutes(&alone(experiment, suite, None))
+            )
+        })
+        .collect();
+    format!(
+        "{}: {}\n  decides: {decides}\n  cells × blocks: {}",
+        experiment.name,
+        experiment.question,
+        sizes.join("; ")
+    )
+}
+
+fn alone(experiment: &Experiment, suite: Suite, blocks: Option<u32>) -> Plan {
+    Plan::new(&[experiment], suite, &Transport::ALL, blocks, 1)
+}
+
+fn minutes(plan: &Plan) -> String {
+    let seconds = plan.expected_time().as_secs();
+    if seconds < 60 {
+        format!("{seconds} s")
+    } else {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    }
+}
