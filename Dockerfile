@@ -2,7 +2,7 @@
 FROM rust:1.95.0-slim-bookworm AS build
 # librdkafka is compiled from source with its default configure step, against the system's zlib.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends g++ gcc libc6-dev make pkg-config zlib1g-dev \
+    && apt-get install -y --no-install-recommends g++ gcc libc6-dev libssl-dev make pkg-config zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM debian:bookworm-slim
 # curl is for the service's health check.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends curl zlib1g \
+    && apt-get install -y --no-install-recommends curl libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /usr/local/bin/
 CMD ["bench-client", "--help"]

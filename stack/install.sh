@@ -26,6 +26,8 @@ has cc || build+=(gcc libc6-dev)
 has c++ || build+=(g++)
 for tool in make pkg-config; do has "$tool" || build+=("$tool"); done
 has cc && echo '#include <zlib.h>' | cc -E - >/dev/null 2>&1 || build+=(zlib1g-dev)
+# librdkafka's TLS; building OpenSSL itself would take minutes.
+has pkg-config && pkg-config --exists openssl || build+=(libssl-dev)
 if [[ ${HOPBENCH_SKIP_BROKERS:-} != 1 ]] && ! docker_usable; then
   if [[ -z ${HOPBENCH_AMQP_URL:-} ]] && ! rabbitmq_server >/dev/null; then broker+=(rabbitmq-server); fi
   if [[ -z ${HOPBENCH_KAFKA_BROKERS:-} ]]; then

@@ -4,7 +4,7 @@
 use crate::results::Skipped;
 use crate::service::Stopped;
 use crate::stack::{self, Broker, Brokers};
-use crate::trial;
+use crate::{tls, trial};
 use anyhow::{Context, ensure};
 use bench_host::place::Placement;
 use bench_transport::Transport;
@@ -32,13 +32,53 @@ pub async fn usable(
     (usable, skipped)
 }
 
+/// Which of the transports cannot be used over TLS, though they can without. Their TLS listener is marked as missing.
+pub async fn without_tls(
+    transports: &[Transport],
+    brokers: &mut Brokers,
+    note: impl Fn(&str),
+) -> Vec<Skipped> {
+    let mut skipped = Vec::new();
+    for transport in transports {
+        let Some(reason) = missing_over_tls(*transport, brokers).await else {
+            continue;
+        };
+        let name = format!("{transport} over TLS");
+        note(&format!("{name} is skipped: {reason}"));
+        brokers.lose_encrypted(*transport, reason.clone());
+        skipped.push(Skipped {
+            transport: name,
+            reason,
+        });
+    }
+    skipped
+}
+
+async fn missing_over_tls(transport: Transport, brokers: &Brokers) -> Option<String> {
+    let address = match brokers.encrypted(transport)? {
+        Broker::Missing(reason) => return Some(reason.clone()),
+        Broker::At { address, .. } => address,
+    };
+    let probing = async {
+        let tls = tls::believing(brokers.ca.as_deref())?;
+        trial::probe(transport, address, Some(tls)).await
+    };
+    let error = probing.await.err()?;
+    Some(format!("its broker does not answer over TLS: {error:#}"))
+}
+
 /// Why a transport's broker cannot be used, if it cannot.
 async fn missing(transport: Transport, brokers: &Brokers) -> Option<String> {
     match brokers.of(transport)? {
         Broker::Missing(reason) => Some(reason.clone()),
-        Broker::At { address, .. } => trial::probe(transport, address).await.err().map(|error| {
-            format!("its broker does not answer: {error:#}; start one with `make up`")
-        }),
+        Broker::At { address, .. } => {
+            trial::probe(transport, address, None)
+                .await
+                .err()
+                .map(|error| {
+                    format!("its broker does not answer: {error:#}; start one with `make up`")
+                })
+        }
     }
 }
 

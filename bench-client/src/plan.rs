@@ -91,6 +91,18 @@ impl Plan {
         Self { blocks }
     }
 
+    /// Whether a cell like this is in it.
+    pub fn has(&self, like: impl Fn(&Cell) -> bool) -> bool {
+        self.trials().any(|planned| like(&planned.cell))
+    }
+
+    /// Leaves out what cannot be run; the order of the rest stays.
+    pub fn retain(&mut self, can_run: impl Fn(&Cell) -> bool) {
+        for trials in &mut self.blocks {
+            trials.retain(|planned| can_run(&planned.cell));
+        }
+    }
+
     /// All trials in order.
     pub fn trials(&self) -> impl Iterator<Item = &Planned> {
         self.blocks.iter().flatten()

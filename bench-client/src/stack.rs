@@ -1,6 +1,7 @@
 //! Which brokers there are: from `HOPBENCH_*` variables, else from the file that `stack/stack` leaves in
 //! `.hopbench/env`. It starts nothing.
 
+use crate::cell::Cell;
 use bench_transport::Transport;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,10 @@ pub enum Broker {
 pub struct Brokers {
     rabbitmq: Broker,
     kafka: Broker,
+    /// The same brokers over TLS.
+    encrypted: BTreeMap<Transport, Broker>,
+    /// File with the CA that the brokers' certificates are checked against; none: those that this machine believes.
+    pub ca: Option<PathBuf>,
     /// `native`, `docker` or `external`.
     pub kind: String,
     /// Heap, arguments and the like, for the manifest.
@@ -48,7 +53,17 @@ impl Brokers {
     fn from(file: &str, variable: impl Fn(&str) -> Option<String>) -> Self {
         let written: BTreeMap<String, String> = file.lines().filter_map(parse_line).collect();
         let external = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let broker = |name: &str, address: &str, title: &str| match external(address) {
+        // An amqps address is no plaintext broker, whichever variable holds it.
+        let plain = |name: &str| external(name).filter(|value| !value.starts_with("amqps://"));
+        let over_tls = |name: &str| match name {
+            "HOPBENCH_AMQPS_URL" => external(name).or_else(|| {
+                external("HOPBENCH_AMQP_URL").filter(|value| value.starts_with("amqps://"))
+            }),
+            _ => external(name),
+        };
+        let only_tls =
+            external("HOPBENCH_AMQP_URL").is_some() && plain("HOPBENCH_AMQP_URL").is_none();
+        let found = |name: &str, address: &str, title: &str, value: Option<String>| match value {
             // A variable that repeats the stack's own address must not lose the process ids.
             Some(value) if written.get(address) != Some(&value) => Broker::At {
                 address: value,
@@ -85,15 +100,59 @@ impl Brokers {
                 ),
             },
         };
-        let rabbitmq = broker("RABBITMQ", "HOPBENCH_AMQP_URL", "RabbitMQ");
+        let broker =
+            |name: &str, address: &str, title: &str| found(name, address, title, plain(address));
+        let rabbitmq = if only_tls {
+            Broker::Missing(
+                "HOPBENCH_AMQP_URL is an amqps:// address: only load with --tls runs over it"
+                    .into(),
+            )
+        } else {
+            broker("RABBITMQ", "HOPBENCH_AMQP_URL", "RabbitMQ")
+        };
         let kafka = broker("KAFKA", "HOPBENCH_KAFKA_BROKERS", "Kafka");
-        let secret = |name: &str| {
-            name.ends_with("_URL")
-                || name.ends_with("_REASON")
-                || name.ends_with("_PIDS")
-                || name.ends_with("_CGROUP")
+        let encrypted = |name: &str, address: &str, title: &str| match found(
+            name,
+            address,
+            title,
+            over_tls(address),
+        ) {
+            Broker::Missing(_) => Broker::Missing(match written.get("HOPBENCH_TLS_REASON") {
+                Some(reason) => format!("{title} has no TLS listener: {reason}"),
+                None => {
+                    format!("no {title} with a TLS listener is known here; name one in {address}")
+                }
+            }),
+            there => there,
+        };
+        let encrypted = BTreeMap::from([
+            (
+                Transport::Queue,
+                encrypted("RABBITMQ", "HOPBENCH_AMQPS_URL", "RabbitMQ"),
+            ),
+            (
+                Transport::Stream,
+                encrypted("KAFKA", "HOPBENCH_KAFKA_TLS_BROKERS", "Kafka"),
+            ),
+        ]);
+        let any_elsewhere = ["HOPBENCH_AMQPS_URL", "HOPBENCH_KAFKA_TLS_BROKERS"]
+            .iter()
+            .any(|name| over_tls(name).is_some_and(|value| written.get(*name) != Some(&value)));
+        // The stack's CA signs for nobody else's broker.
+        let ca = external("HOPBENCH_TLS_CA").or_else(|| {
+            written
+                .get("HOPBENCH_TLS_CA")
+                .filter(|_| !any_elsewhere)
+                .cloned()
+        });
+        let private = |name: &str| {
+            ["_URL", "_REASON", "_PIDS", "_CGROUP", "_CA"]
+                .iter()
+                .any(|end| name.ends_with(end))
         };
         Self {
+            encrypted,
+            ca: ca.map(PathBuf::from),
             rabbitmq,
             kafka,
             kind: written
@@ -102,7 +161,7 @@ impl Brokers {
                 .unwrap_or_else(|| "external".into()),
             settings: written
                 .into_iter()
-                .filter(|(name, _)| !secret(name))
+                .filter(|(name, _)| !private(name))
                 .map(|(name, value)| (name.trim_start_matches("HOPBENCH_").to_lowercase(), value))
                 .collect(),
         }
@@ -115,6 +174,16 @@ impl Brokers {
             Transport::Stream => Some(&self.kafka),
             _ => None,
         }
+    }
+
+    /// The broker that a transport needs for TLS; none for a sync transport.
+    pub fn encrypted(&self, transport: Transport) -> Option<&Broker> {
+        self.encrypted.get(&transport)
+    }
+
+    /// Marks a broker's TLS listener as missing after it was tried.
+    pub fn lose_encrypted(&mut self, transport: Transport, reason: String) {
+        self.encrypted.insert(transport, Broker::Missing(reason));
     }
 
     /// Marks a broker as missing after it was tried.
@@ -139,6 +208,21 @@ impl Brokers {
         match self.of(transport)? {
             Broker::At { cgroup, .. } => cgroup.as_deref(),
             Broker::Missing(_) => None,
+        }
+    }
+
+    /// Where the broker of a cell is, none for a sync transport. An error says why it cannot be had.
+    pub fn address_for(&self, cell: &Cell) -> anyhow::Result<Option<&str>> {
+        let broker = match cell.tls {
+            true => self.encrypted(cell.transport),
+            false => self.of(cell.transport),
+        };
+        match broker {
+            None => Ok(None),
+            Some(Broker::At { address, .. }) => Ok(Some(address)),
+            Some(Broker::Missing(reason)) => {
+                anyhow::bail!("{} cannot run: {reason}", cell.transport)
+            }
         }
     }
 
@@ -230,6 +314,28 @@ mod tests {
         assert_eq!(brokers.cgroup(Transport::Queue), Some(cgroup));
         assert!(!brokers.settings.contains_key("rabbitmq_cgroup"));
         assert_eq!(brokers.cgroup(Transport::Stream), None);
+    }
+
+    #[test]
+    fn an_amqps_address_is_for_tls_alone_and_another_brokers_ca_is_not_the_stacks() {
+        let other =
+            |name: &str| (name == "HOPBENCH_AMQP_URL").then(|| "amqps://elsewhere".to_string());
+        let file =
+            format!("{FILE}HOPBENCH_AMQPS_URL=amqps://u:p@127.0.0.1:6\nHOPBENCH_TLS_CA=/ca\n");
+        let at = |broker: Option<&Broker>| match broker {
+            Some(Broker::At { address, pids, .. }) => (address.clone(), pids.clone()),
+            other => panic!("expected a broker, got {other:?}"),
+        };
+        let stack = Brokers::from(&file, |_| None);
+        let own = ("amqps://u:p@127.0.0.1:6".to_string(), vec![1, 2]);
+        assert_eq!(at(stack.encrypted(Transport::Queue)), own);
+        assert_eq!(stack.ca, Some(PathBuf::from("/ca")));
+        assert!(!stack.settings.values().any(|value| value == "/ca"));
+        let elsewhere = Brokers::from(&file, other);
+        let there = ("amqps://elsewhere".to_string(), Vec::new());
+        assert_eq!(at(elsewhere.encrypted(Transport::Queue)), there);
+        assert_eq!(elsewhere.address(Transport::Queue), None);
+        assert_eq!(elsewhere.ca, None);
     }
 
     #[test]

@@ -87,10 +87,7 @@ pub async fn run(
             .as_ref()
             .map(|cpus| cpus.iter().collect())
             .unwrap_or_default(),
-        broker: surroundings
-            .brokers
-            .address(cell.transport)
-            .map(str::to_string),
+        broker: surroundings.brokers.address_for(cell)?.map(str::to_string),
         scope: scope.clone(),
         seed: surroundings.seed,
         plant: surroundings.plant.clone(),
@@ -175,14 +172,13 @@ pub async fn run_elsewhere(
 }
 
 /// What both ends of a cell encrypt with.
-fn tls_of(cell: &Cell, _surroundings: &Surroundings) -> anyhow::Result<Option<Tls>> {
-    if !cell.tls {
-        return Ok(None);
-    }
-    if cell.transport.needs_broker() {
-        bail!("TLS to brokers is not there yet");
-    }
-    tls::own().map(Some)
+fn tls_of(cell: &Cell, surroundings: &Surroundings) -> anyhow::Result<Option<Tls>> {
+    let tls = match (cell.tls, cell.transport.needs_broker()) {
+        (false, _) => return Ok(None),
+        (true, false) => tls::own(),
+        (true, true) => tls::believing(surroundings.brokers.ca.as_deref()),
+    };
+    tls.map(Some)
 }
 
 async fn prepare(transport: Transport, settings: &Settings) -> anyhow::Result<()> {
@@ -458,11 +454,12 @@ pub fn fresh_run_id() -> u64 {
 }
 
 /// Whether a transport's broker at this address can really be used: declares something and takes it away again.
-pub async fn probe(transport: Transport, address: &str) -> anyhow::Result<()> {
+pub async fn probe(transport: Transport, address: &str, tls: Option<Tls>) -> anyhow::Result<()> {
     let scope = format!("probe-{:016x}", fresh_run_id());
     let settings = Settings {
         target: address.into(),
         scope,
+        tls,
         ..Settings::default()
     };
     let attempt = async {

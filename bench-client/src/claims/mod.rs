@@ -12,6 +12,7 @@
 //! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);
 //! - `queue-rpc`: experiments `rpc` (open loop and 32 in flight) and `rpc-kill` (`seen[]`), transports `grpc`, `queue` and
 //!   `stream`, the latter with the factor `reply`;
+//! - `tls-cost`: experiment `tls`, pairs of cells that differ in the factor `tls` alone;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -31,6 +32,7 @@ pub mod scope;
 pub mod size;
 pub mod slow;
 pub mod streaming;
+pub mod tls;
 pub mod transports;
 
 #[cfg(test)]
@@ -108,6 +110,7 @@ static JUDGES: &[&[Judge]] = &[
     streaming::JUDGES,
     connections::JUDGES,
     rpc::JUDGES,
+    tls::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

@@ -121,6 +121,7 @@ fn comparable(rest: &Cell, other: &Cell) -> bool {
         && other.workers == rest.workers
         // A call of another kind does another thing: those ratios are its experiment's own.
         && other.factors.get("kind") == rest.factors.get("kind")
+        && other.factors.get("tls") == rest.factors.get("tls")
 }
 
 fn row(

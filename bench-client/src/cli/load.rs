@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::load::{Arrival, Mode, Profile, Spacing, Stop};
 use crate::results::{self, State};
 use crate::service::{Control, Launch};
-use crate::stack::{Broker, Brokers};
+use crate::stack::Brokers;
 use crate::trial::{self, Elsewhere, Surroundings};
 use crate::{report, tls, units};
 use anyhow::Context;
@@ -318,8 +318,8 @@ impl LoadArgs {
         let cell = self.cell()?;
         trial::plant_codec(self.plant.as_deref()).map_err(usage)?;
         let brokers = Brokers::find();
-        if let (None, Some(Broker::Missing(reason))) = (&self.target, brokers.of(self.transport)) {
-            anyhow::bail!("{} cannot run: {reason}", self.transport);
+        if self.target.is_none() {
+            brokers.address_for(&cell)?;
         }
         let placement = match self.pin {
             Pin::Auto => Placement::for_this_machine(self.threads as usize)?,

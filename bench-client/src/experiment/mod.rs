@@ -18,6 +18,7 @@ mod side_by_side;
 pub mod size;
 mod slow;
 mod streaming;
+mod tls;
 mod tuning;
 
 use crate::cell::Cell;
@@ -99,6 +100,7 @@ pub static ALL: &[Experiment] = &[
     as_written::EXPERIMENT,
     rpc::EXPERIMENT,
     rpc_kill::EXPERIMENT,
+    tls::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.

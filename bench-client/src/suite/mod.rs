@@ -49,6 +49,11 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         brokers::usable(&options.wanted(), &mut brokers, |text| progress.note(text)).await;
     let mut plan = options.plan(&experiments, &usable);
     skipped.extend(leave_out_power(&mut plan, progress));
+    if plan.has(|cell| cell.tls) {
+        let note = |text: &str| progress.note(text);
+        skipped.extend(brokers::without_tls(&usable, &mut brokers, note).await);
+        plan.retain(|cell| brokers.address_for(cell).is_ok());
+    }
     let placement = if options.pin {
         Placement::for_this_machine(1)?
     } else {

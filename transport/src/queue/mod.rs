@@ -6,13 +6,15 @@ mod consume;
 mod flight;
 mod publish;
 mod replies;
+mod tls;
 
 pub use consume::serve;
 pub use publish::{QueueCaller, connect};
 
 use crate::broker::{Tally, count, name};
+use crate::tls::{self as encryption, Calling, Negotiated};
 use crate::{LeftUnset, Settings};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use bench_proto::Durability;
 use futures_util::{Stream, StreamExt};
 use lapin::options::{
@@ -70,6 +72,8 @@ impl Class {
 #[derive(Clone)]
 struct Route {
     uri: AMQPUri,
+    /// For an amqps address.
+    tls: Option<Calling>,
     exchange: ShortString,
     queue: ShortString,
     /// Dead-letter exchange and queue alike.
@@ -83,10 +87,15 @@ impl Route {
         let mut uri: AMQPUri = settings.target.parse().map_err(|_| {
             anyhow!("the RabbitMQ address is not of the form amqp://user:password@host:port/vhost")
         })?;
-        if uri.scheme == AMQPScheme::AMQPS {
-            return Err(anyhow!(
-                "amqps:// was asked for, and this build has no TLS: use an amqp:// address"
-            ));
+        let tls = Calling::new(settings, &uri.authority.host, None)?;
+        match (&uri.scheme, &tls) {
+            (AMQPScheme::AMQPS, None) => bail!(
+                "the RabbitMQ address is amqps://, and TLS was not asked for: ask for it (--tls, with --ca FILE where its CA is not known here)"
+            ),
+            (AMQPScheme::AMQP, Some(_)) => bail!(
+                "TLS was asked for, and the RabbitMQ address is amqp://: name its TLS port with amqps://"
+            ),
+            _ => {}
         }
         if uri.vhost.is_empty() {
             uri.vhost = "/".into();
@@ -101,6 +110,7 @@ impl Route {
         };
         Ok(Self {
             uri,
+            tls,
             exchange: short("")?,
             queue: short("orders")?,
             dead: short("dead")?,
@@ -111,7 +121,8 @@ impl Route {
     /// The broker's address without user and password.
     fn address(&self) -> String {
         let authority = &self.uri.authority;
-        format!("amqp://{}:{}", authority.host, authority.port)
+        let scheme = if self.tls.is_some() { "amqps" } else { "amqp" };
+        format!("{scheme}://{}:{}", authority.host, authority.port)
     }
 
     /// Opens a connection with one channel.
@@ -119,25 +130,42 @@ impl Route {
         let connect = async {
             let named = ConnectionProperties::default()
                 .with_connection_name(format!("{} {role}", self.exchange).into());
-            let connection = Connection::connect_uri(self.uri.clone(), named).await?;
+            let (connection, negotiated) = match &self.tls {
+                None => (
+                    Connection::connect_uri(self.uri.clone(), named).await?,
+                    None,
+                ),
+                Some(calling) => {
+                    let encrypted = tls::connect(self.uri.clone(), named, calling).await?;
+                    (encrypted.0, Some(encrypted.1))
+                }
+            };
             let events = Box::pin(connection.events_listener());
             let channel = Arc::new(connection.create_channel().await?);
-            Ok::<_, lapin::Error>(Link {
+            Ok::<_, anyhow::Error>(Link {
                 connection,
                 channel,
                 events,
+                negotiated,
             })
         };
-        tokio::time::timeout(ATTEMPT, connect)
-            .await
-            .map_err(|_| anyhow!("no answer within {ATTEMPT:?}"))
-            .and_then(|opened| opened.map_err(Into::into))
-            .with_context(|| {
-                format!(
-                    "no usable RabbitMQ at {}: start one (`stack/stack up`) or point HOPBENCH_AMQP_URL at yours",
-                    self.address()
-                )
-            })
+        let opened = tokio::time::timeout(ATTEMPT, connect).await;
+        let error = match opened {
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(error)) => error,
+            Err(_) => anyhow!("no answer within {ATTEMPT:?}"),
+        };
+        let authority = &self.uri.authority;
+        let port = format!("{}:{}", authority.host, authority.port);
+        if self.tls.is_none() && encryption::speaks_tls(&port).await {
+            bail!(
+                "RabbitMQ's port {port} speaks TLS: ask for it (--tls), with an amqps:// address"
+            );
+        }
+        Err(error.context(format!(
+            "no usable RabbitMQ at {}: start one (`stack/stack up`) or point HOPBENCH_AMQP_URL at yours",
+            self.address()
+        )))
     }
 
     /// [`Self::dial`], and declares the run's exchange and queues.
@@ -253,7 +281,7 @@ impl Route {
             confirm,
         } = self.class;
         let negotiated = link.connection.configuration();
-        [
+        let mut settings: BTreeMap<String, String> = [
             ("exchange", self.exchange.to_string()),
             ("queue", self.queue.to_string()),
             (
@@ -269,7 +297,9 @@ impl Route {
         ]
         .into_iter()
         .map(|(key, value)| (key.to_string(), value))
-        .collect()
+        .collect();
+        settings.extend(encryption::in_force(link.negotiated.as_ref()));
+        settings
     }
 }
 
@@ -278,6 +308,8 @@ struct Link {
     connection: Connection,
     channel: Arc<Channel>,
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
+    /// What the TLS handshake came to, where there was one.
+    negotiated: Option<Negotiated>,
 }
 
 impl Link {

@@ -12,6 +12,7 @@ pub use consume::serve;
 pub use publish::{StreamCaller, connect};
 
 use crate::broker::name;
+use crate::tls::{self, Calling, Tls};
 use crate::{LeftUnset, Settings};
 use anyhow::{Context, anyhow, bail, ensure};
 use bench_proto::Durability;
@@ -41,6 +42,9 @@ const FRAMING: usize = 64 << 10;
 #[derive(Clone)]
 struct Route {
     brokers: String,
+    tls: Option<Tls>,
+    /// A handshake of our own with each bootstrap server, where there is TLS: librdkafka tells nothing of its own.
+    calling: Vec<(String, Calling)>,
     orders: String,
     dead: String,
     group: String,
@@ -68,8 +72,15 @@ impl Route {
             "a topic needs at least one partition, {} were asked for",
             settings.partitions
         );
+        let mut calling = Vec::new();
+        for server in settings.target.split(',').map(str::trim) {
+            let one = Calling::new(settings, tls::host_of(server), None)?;
+            calling.extend(one.map(|one| (server.to_string(), one)));
+        }
         Ok(Self {
             brokers: settings.target.clone(),
+            tls: settings.tls.clone(),
+            calling,
             orders: name(&settings.scope, "orders"),
             dead: name(&settings.scope, "dead"),
             group: name(&settings.scope, ""),
@@ -104,7 +115,52 @@ impl Route {
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000");
+        if let Some(tls) = &self.tls {
+            config.set("security.protocol", "ssl");
+            if let Some(ca) = &tls.ca {
+                config.set("ssl.ca.pem", ca);
+            }
+        }
         config
+    }
+
+    /// What the first bootstrap server that answers agrees to; nothing where there is no TLS. Fails with a sentence
+    /// where librdkafka would only try again and again.
+    async fn negotiated(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut refused = None;
+        for (server, calling) in &self.calling {
+            match tokio::time::timeout(ATTEMPT, tls::probe(server, calling)).await {
+                Ok(Ok(negotiated)) => {
+                    let mut settings = tls::in_force(Some(&negotiated));
+                    settings.insert(
+                        "tls.read_back".into(),
+                        "by a handshake of our own: librdkafka does not tell".into(),
+                    );
+                    return Ok(settings);
+                }
+                Ok(Err(why)) => refused = Some((server, why)),
+                Err(_) => refused = Some((server, format!("no answer within {ATTEMPT:?}"))),
+            }
+        }
+        match refused {
+            None => Ok(tls::in_force(None)),
+            Some((server, why)) => bail!(
+                "no usable Kafka over TLS at {server}: {why}; start one (`stack/stack up`) or point HOPBENCH_KAFKA_TLS_BROKERS at yours"
+            ),
+        }
+    }
+
+    /// The port of a bootstrap server that speaks TLS though none was asked for.
+    async fn encrypted_port(&self) -> Option<&str> {
+        if self.tls.is_some() {
+            return None;
+        }
+        for server in self.brokers.split(',').map(str::trim) {
+            if tls::speaks_tls(server).await {
+                return Some(server);
+            }
+        }
+        None
     }
 
     fn admin(&self) -> anyhow::Result<Admin> {
@@ -120,6 +176,7 @@ impl Route {
 
     /// Creates the run's topics if they are not there, and waits until every partition has its leader.
     async fn create(&self) -> anyhow::Result<()> {
+        self.negotiated().await?;
         let admin = self.admin()?;
         let (orders_max, dead_max) = (self.max_record.to_string(), self.max_dead().to_string());
         let mut orders = NewTopic::new(&self.orders, self.partitions, TopicReplication::Fixed(1))
@@ -132,13 +189,18 @@ impl Route {
         let created = admin
             .client
             .create_topics([&orders, &dead], &admin.options)
-            .await
-            .with_context(|| {
-                format!(
-                    "no usable Kafka at {}: start one (`stack/stack up`) or point HOPBENCH_KAFKA_BROKERS at yours",
-                    self.brokers
-                )
-            })?;
+            .await;
+        if created.is_err()
+            && let Some(port) = self.encrypted_port().await
+        {
+            bail!("Kafka's port {port} speaks TLS: ask for it (--tls)");
+        }
+        let created = created.with_context(|| {
+            format!(
+                "no usable Kafka at {}: start one (`stack/stack up`) or point HOPBENCH_KAFKA_BROKERS at yours",
+                self.brokers
+            )
+        })?;
         for outcome in created {
             match outcome {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -170,6 +232,7 @@ impl Route {
                 }
             }
         }
+        read.extend(self.negotiated().await?);
         if let Some(asked) = self.flush_messages {
             let got = read.get("flush.messages").map_or("nothing", |value| value);
             ensure!(

@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// What the two ends of an encrypted connection hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,23 +62,26 @@ impl Calling {
         host: &str,
         protocol: Option<&str>,
     ) -> anyhow::Result<Option<Self>> {
-        let Some(tls) = &settings.tls else {
-            return Ok(None);
-        };
+        let believed = settings.tls.as_ref().map(Tls::believed);
+        let calling = |roots| Self::believing(roots, host, protocol);
+        believed.transpose()?.map(calling).transpose()
+    }
+
+    fn believing(roots: RootCertStore, host: &str, protocol: Option<&str>) -> anyhow::Result<Self> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_string()).map_err(|_| {
             anyhow!("TLS needs the service's name or IP address to check its certificate against, got {host:?}")
         })?;
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])?
-            .with_root_certificates(tls.believed()?)
+            .with_root_certificates(roots)
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         config.alpn_protocols = protocol.map(|name| name.into()).into_iter().collect();
-        Ok(Some(Self {
+        Ok(Self {
             config: Arc::new(config),
             name,
-        }))
+        })
     }
 }
 
@@ -216,10 +221,49 @@ pub(crate) fn explain(error: &io::Error) -> String {
         Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             "it speaks TLS, and none of the protocols it was offered (ALPN): is it another service?".into()
         }
-        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+        _ if matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        ) =>
+        {
             "it closed the connection during the TLS handshake; is it a TLS port?".into()
         }
         _ => format!("the TLS handshake failed: {error}"),
+    }
+}
+
+/// A handshake for its own sake: what a peer agrees to, or why it does not.
+pub(crate) async fn probe(target: &str, calling: &Calling) -> Result<Negotiated, String> {
+    let stream = TcpStream::connect(target).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    let shaken = handshake(calling, stream).await;
+    shaken
+        .map(|(_, negotiated)| negotiated)
+        .map_err(|error| explain(&error))
+}
+
+/// Whether a port that did not answer in plaintext answers in TLS, whatever its certificate.
+pub(crate) async fn speaks_tls(target: &str) -> bool {
+    /// The port has just been tried: whoever is there answers at once.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    // Believing nobody: a certificate that comes back is the sign.
+    let Ok(calling) = Calling::believing(RootCertStore::empty(), host_of(target), None) else {
+        return false;
+    };
+    let asking = async {
+        let stream = TcpStream::connect(target).await?;
+        handshake(&calling, stream).await.map(drop)
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+            matches!(
+                cause,
+                Some(Error::InvalidCertificate(_) | Error::AlertReceived(_))
+            )
+        }
+        Err(_) => false,
     }
 }
 
