@@ -4,10 +4,15 @@
 docker_compose() {
   local compose=(docker compose)
   docker compose version >/dev/null 2>&1 || compose=(docker-compose)
+  local tls=()
+  if tls_ready; then
+    rabbitmq_tls_settings /etc/hopbench-tls >"$STATE/rabbitmq/tls.conf"
+    tls=("HOPBENCH_TLS_DIR=$TLS" "HOPBENCH_RABBITMQ_TLS_CONF=$STATE/rabbitmq/tls.conf" "HOPBENCH_KAFKA_TLS_LISTENER=,TLS://$(kafka_tls_address)")
+  fi
   HOPBENCH_RABBITMQ_PORT=$RABBITMQ_PORT HOPBENCH_RABBITMQ_DIST_PORT=$RABBITMQ_DIST_PORT \
     HOPBENCH_RABBITMQ_EPMD_PORT=$RABBITMQ_EPMD_PORT HOPBENCH_RABBITMQ_PASSWORD=$(rabbitmq_password) \
     HOPBENCH_KAFKA_PORT=$KAFKA_PORT HOPBENCH_KAFKA_CONTROLLER_PORT=$KAFKA_CONTROLLER_PORT HOPBENCH_KAFKA_HEAP=$KAFKA_HEAP \
-    "${compose[@]}" -p "$CHECKOUT" -f "$ROOT/docker-compose.yml" "$@" 9>&-
+    env "${tls[@]}" "${compose[@]}" -p "$CHECKOUT" -f "$ROOT/docker-compose.yml" "$@" 9>&-
 }
 
 docker_usable() {

@@ -42,6 +42,7 @@ kafka_missing() {
 }
 
 kafka_address() { echo "127.0.0.1:$KAFKA_PORT"; }
+kafka_tls_address() { echo "127.0.0.1:$KAFKA_TLS_PORT"; }
 # The log line comes once the broker is unfenced and its partitions have leaders; an open port comes earlier.
 kafka_ready() { grep -q 'Kafka Server started' "$LOGS/kafka.log" 2>/dev/null && kafka_answers 127.0.0.1 "$KAFKA_PORT"; }
 
@@ -50,10 +51,13 @@ kafka_start() {
   java=$(kafka_java)
   mkdir -p "$dir" "$LOGS"
   [[ -s $LOGS/kafka.log ]] && mv "$LOGS/kafka.log" "$LOGS/kafka.log.1"
+  local listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT
+  if tls_ready; then listeners+=,TLS://$(kafka_tls_address); fi
   {
     cat "$ROOT/stack/kafka/server.properties"
-    echo "listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT"
-    echo "advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT"
+    echo "listeners=$listeners,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT"
+    echo "advertised.listeners=$listeners"
+    echo "ssl.keystore.location=$TLS/server-keystore.pem"
     echo "controller.quorum.voters=1@127.0.0.1:$KAFKA_CONTROLLER_PORT"
     echo "log.dirs=$dir/data"
   } >"$dir/server.properties"
@@ -76,6 +80,7 @@ kafka_down() { :; }
 
 kafka_facts() {
   fact HOPBENCH_KAFKA_BROKERS "$(kafka_address)"
+  if tls_ready; then fact HOPBENCH_KAFKA_TLS_BROKERS "$(kafka_tls_address)"; fi
   fact HOPBENCH_KAFKA_VERSION "$KAFKA_VERSION"
   fact HOPBENCH_KAFKA_HEAP "$KAFKA_HEAP"
   fact HOPBENCH_KAFKA_GC G1

@@ -80,29 +80,32 @@ listening() { # listening PORT: somebody on this machine does
   cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -qE "$hex"
 }
 
-# Five free neighbours below the ephemeral range, looked for from a place that the checkout's path decides, so that
+# Seven free neighbours below the ephemeral range, looked for from a place that the checkout's path decides, so that
 # two checkouts that come up in the same second look in different places.
 choose_ports() {
   local block try port offset free
-  block=$(($(printf '%s' "$ROOT" | cksum | cut -d' ' -f1) % 2400))
-  for ((try = 0; try < 2400; try++)); do
-    port=$((20000 + (block + try) % 2400 * 5)) free=1
-    for offset in 0 1 2 3 4; do listening $((port + offset)) && free=0; done
+  block=$(($(printf '%s' "$ROOT" | cksum | cut -d' ' -f1) % 1700))
+  for ((try = 0; try < 1700; try++)); do
+    port=$((20000 + (block + try) % 1700 * 7)) free=1
+    for offset in 0 1 2 3 4 5 6; do listening $((port + offset)) && free=0; done
     ((free)) && break
   done
-  ((free)) || die "no five neighbouring free ports between 20000 and 32000"
+  ((free)) || die "no seven neighbouring free ports between 20000 and 32000"
   cat >"$STATE/ports" <<END
 RABBITMQ_PORT=$port
 RABBITMQ_DIST_PORT=$((port + 1))
 RABBITMQ_EPMD_PORT=$((port + 2))
 KAFKA_PORT=$((port + 3))
 KAFKA_CONTROLLER_PORT=$((port + 4))
+RABBITMQ_TLS_PORT=$((port + 5))
+KAFKA_TLS_PORT=$((port + 6))
 END
 }
 
 ports_taken() {
   local port
-  for port in "$RABBITMQ_PORT" "$RABBITMQ_DIST_PORT" "$RABBITMQ_EPMD_PORT" "$KAFKA_PORT" "$KAFKA_CONTROLLER_PORT"; do
+  for port in "$RABBITMQ_PORT" "$RABBITMQ_DIST_PORT" "$RABBITMQ_EPMD_PORT" "$KAFKA_PORT" "$KAFKA_CONTROLLER_PORT" \
+    "$RABBITMQ_TLS_PORT" "$KAFKA_TLS_PORT"; do
     listening "$port" && return
   done
   return 1

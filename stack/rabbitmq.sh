@@ -24,7 +24,22 @@ rabbitmq_password() {
 
 rabbitmq_address() { echo "127.0.0.1:$RABBITMQ_PORT"; }
 rabbitmq_url() { echo "amqp://hopbench:$(rabbitmq_password)@$(rabbitmq_address)/%2f"; }
+rabbitmq_tls_url() { echo "amqps://hopbench:$(rabbitmq_password)@127.0.0.1:$RABBITMQ_TLS_PORT/%2f"; }
 rabbitmq_ready() { [[ -n $(amqp_version 127.0.0.1 "$RABBITMQ_PORT") ]]; }
+
+# TLS 1.3 and the suite that the transports fix; no client certificates.
+rabbitmq_tls_settings() {
+  cat <<END
+listeners.ssl.default = 127.0.0.1:$RABBITMQ_TLS_PORT
+ssl_options.cacertfile = $1/ca.pem
+ssl_options.certfile = $1/server.pem
+ssl_options.keyfile = $1/server.key
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+ssl_options.versions.1 = tlsv1.3
+ssl_options.ciphers.1 = TLS_AES_256_GCM_SHA384
+END
+}
 
 # No busy waiting (an idle broker must not burn what its neighbours are measured on) and no binding of scheduler
 # threads to cores: placement belongs to whoever measures.
@@ -39,6 +54,7 @@ default_user = hopbench
 default_pass = $(rabbitmq_password)
 loopback_users = none
 END
+  if tls_ready; then rabbitmq_tls_settings "$TLS" >>"$dir/rabbitmq.conf"; fi
   chmod 600 "$dir/rabbitmq.conf"
   export HOME=$dir/home
   export ERL_EPMD_PORT=$RABBITMQ_EPMD_PORT ERL_EPMD_ADDRESS=127.0.0.1
@@ -66,6 +82,7 @@ rabbitmq_down() { slay "$STATE/rabbitmq/epmd.pid"; }
 
 rabbitmq_facts() { # rabbitmq_facts STATE: a paused broker cannot say its version
   fact HOPBENCH_AMQP_URL "$(rabbitmq_url)"
+  if tls_ready; then fact HOPBENCH_AMQPS_URL "$(rabbitmq_tls_url)"; fi
   [[ $1 != running ]] || fact HOPBENCH_RABBITMQ_VERSION "$(amqp_version 127.0.0.1 "$RABBITMQ_PORT")"
   fact HOPBENCH_RABBITMQ_ARGS "$RABBITMQ_VM_ARGS"
 }

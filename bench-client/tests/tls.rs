@@ -42,6 +42,8 @@ fn every_order_is_accounted_for_and_the_negotiated_settings_are_in_the_trial() {
         ("rest", Some("h1"), "http/1.1"),
         ("rest", Some("h2"), "h2"),
         ("grpc", None, "h2"),
+        ("queue", None, "none"),
+        ("stream", None, "none"),
     ];
     for (transport, http, protocol) in all.into_iter().filter(|(name, ..)| !skipped(name)) {
         let mut arguments = vec!["--count", "2000", "--in-flight", "8", "--warmup", "100ms"];
@@ -112,25 +114,14 @@ fn the_experiment_runs_each_transport_with_and_without_and_judges_what_tls_adds(
     let out = folder.path().join("run");
     let out = out.to_str().unwrap();
     let output = client(&[
-        "run",
-        "tls",
-        "--suite",
-        "full",
-        "--blocks",
-        "2",
-        "--out",
-        out,
-        "--pin",
-        "none",
-        "--transport",
-        "tcp,rest,grpc",
+        "run", "tls", "--suite", "full", "--blocks", "2", "--out", out, "--pin", "none",
     ]);
     let complaint = String::from_utf8_lossy(&output.stderr);
     let results = std::fs::read_to_string(folder.path().join("run/run.json"));
     let run: Value =
         serde_json::from_str(&results.unwrap_or_else(|error| panic!("{error}: {complaint}")))
             .unwrap();
-    let transports: Vec<&str> = ["tcp", "rest", "grpc"]
+    let transports: Vec<&str> = ["tcp", "rest", "grpc", "queue", "stream"]
         .into_iter()
         .filter(|name| !skipped(name))
         .collect();

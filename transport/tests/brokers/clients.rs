@@ -22,6 +22,7 @@ impl Broker for Rabbit {
     type Caller = queue::QueueCaller;
     const NAME: &'static str = "RabbitMQ";
     const ADDRESS: &'static str = "HOPBENCH_AMQP_URL";
+    const TLS_ADDRESS: &'static str = "HOPBENCH_AMQPS_URL";
     fn new(address: String) -> Self {
         Self(address)
     }
@@ -129,6 +130,7 @@ impl Broker for Kafka {
     type Caller = stream::StreamCaller;
     const NAME: &'static str = "Kafka";
     const ADDRESS: &'static str = "HOPBENCH_KAFKA_BROKERS";
+    const TLS_ADDRESS: &'static str = "HOPBENCH_KAFKA_TLS_BROKERS";
     fn new(address: String) -> Self {
         Self(address)
     }

@@ -6,6 +6,7 @@ mod connecting;
 mod faults;
 mod replies;
 mod rig;
+mod tls;
 
 use bench_proto::{Durability, Format, Kind, Message};
 use bench_transport::{CallResult, Caller, Settings};

@@ -31,7 +31,7 @@ pub(crate) fn repository() -> PathBuf {
 }
 
 /// An address from the environment, else from the checkout's own stack.
-fn address(variable: &str) -> Option<String> {
+pub(crate) fn address(variable: &str) -> Option<String> {
     if let Ok(value) = std::env::var(variable) {
         return Some(value);
     }
@@ -51,6 +51,8 @@ pub(crate) trait Broker: Clone + 'static {
     type Caller: Caller;
     const NAME: &'static str;
     const ADDRESS: &'static str;
+    /// The variable with its TLS listener.
+    const TLS_ADDRESS: &'static str;
     fn new(address: String) -> Self;
     fn address(&self) -> String;
     async fn connect(&self, settings: &Settings) -> anyhow::Result<Self::Caller>;
