@@ -1,6 +1,6 @@
 //! What does TLS 1.3 add to each transport, on connections that stay open: CPU per order, latency, bytes on the wire?
 
-use super::{Experiment, Group, Suite};
+use super::{Experiment, Group, Suite, blocks};
 use crate::cell::Cell;
 use crate::claims::tls::{self, Added};
 use crate::load::{Arrival, Mode, Stop};
@@ -13,11 +13,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     question: "At an equal, moderate rate, on open connections: what does TLS 1.3 add to each transport?",
     claims: &["tls-cost"],
     groups,
-    blocks: |suite| match suite {
-        // Outside the quick suite's five minutes.
-        Suite::Quick => 0,
-        Suite::Full => 10,
-    },
+    blocks,
     analysis,
 };
 
