@@ -20,7 +20,19 @@ fn size_and_codec_count_every_class_and_every_transport_and_judge_their_claims()
     let output = Command::cargo_bin("bench-client")
         .expect("the program under test is built")
         .timeout(std::time::Duration::from_secs(240))
-        .args(["run", "size", "codec", "--blocks", "2", "--json", "--quiet"])
+        .args([
+            "run",
+            "size",
+            "codec",
+            "--blocks",
+            "2",
+            "--warm-up",
+            "0s",
+            "--reruns",
+            "0",
+            "--json",
+            "--quiet",
+        ])
         .args(["--transport", transports(), "--out"])
         .arg(folder.path().join("run"))
         .output()

@@ -44,6 +44,7 @@ fn run(experiment: &str) -> (Vec<String>, Value) {
     let folder = tempfile::tempdir().unwrap();
     let output = client()
         .args(arguments)
+        .args(["--warm-up", "0s", "--reruns", "0"])
         .args(["--json", "--quiet", "--out"])
         .arg(folder.path().join("run"))
         .output()

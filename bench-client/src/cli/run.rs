@@ -8,6 +8,7 @@ use crate::{report, units};
 use bench_transport::Transport;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -38,8 +39,14 @@ pub(super) struct Run {
     /// Restart the brokers so often, warmed anew each time, so that figures hold for more than one instance of them
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     broker_restarts: u32,
+    /// Longest warm-up of each broker; 0s leaves them as they are [default: 20s, in the full suite 60s]
+    #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
+    warm_up: Option<Duration>,
+    /// How often a block is run again at most when something outside of the run disturbed it
+    #[arg(long, value_name = "N", default_value_t = suite::MOST_RERUNS, value_parser = clap::value_parser!(u32).range(0..=2))]
+    reruns: u32,
     /// Go on with an interrupted run: only what is missing of the same plan, by the same build
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "broker_restarts", "dry_run", "plant"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "broker_restarts", "warm_up", "reruns", "dry_run", "plant"])]
     resume: Option<PathBuf>,
     /// Plant a slower codec into both ends: codec=protobuf:10000
     #[arg(long, hide = true, value_name = "SPEC", value_parser = burden)]
@@ -93,6 +100,8 @@ impl Run {
             exclusive: self.exclusive,
             plant: self.plant.clone(),
             broker_restarts: self.broker_restarts,
+            warm_up: self.warm_up,
+            reruns: self.reruns,
             resume: None,
         }
     }

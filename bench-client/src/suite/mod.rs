@@ -4,7 +4,7 @@
 mod ground;
 mod options;
 
-pub use options::Options;
+pub use options::{MOST_RERUNS, Options};
 
 use crate::durable::Disk;
 use crate::experiment::{self, Suite};
@@ -34,9 +34,6 @@ pub trait Progress {
     /// A trial ended.
     fn ended(&self, trial: &results::Trial, expected: Duration);
 }
-
-/// A block is run again at most so often for causes outside of the run (DESIGN section 6).
-const MOST_RERUNS: u32 = 2;
 
 /// Runs it all. Returns the folder and whether every cell kept enough blocks.
 pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<(Store, bool)> {
@@ -108,10 +105,10 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
             .into_iter()
             .filter(|transport| transport.needs_broker())
             .collect(),
-        longest_warm_up: match options.suite {
+        longest_warm_up: options.warm_up.unwrap_or(match options.suite {
             Suite::Quick => Duration::from_secs(20),
             Suite::Full | Suite::Wide => Duration::from_secs(60),
-        },
+        }),
         surroundings,
     };
     ground.warm(&mut store, progress).await?;
@@ -192,7 +189,7 @@ async fn run_blocks(
     }
     let surroundings = &ground.surroundings;
     let mut left_out = 0;
-    for attempt in 1..=MOST_RERUNS {
+    for attempt in 1..=options.reruns {
         for (block, trials) in plan.blocks.iter().enumerate() {
             if !disturbed(store.run(), block as u32, attempt - 1) {
                 continue;

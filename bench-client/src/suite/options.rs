@@ -6,6 +6,7 @@ use crate::results::{self, Run, Store};
 use bench_transport::Transport;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Under this name the manifest keeps what was planted: such a run tests the instrument, and measures nothing else.
 const PLANTED: &str = "planted";
@@ -15,6 +16,15 @@ const PLAN: &str = "plan";
 
 /// And under this one how often the brokers are restarted.
 const RESTARTS: &str = "broker restarts";
+
+/// For how long brokers were warmed at most, where the user said so.
+const WARM_UP: &str = "longest warm-up";
+
+/// How often a disturbed block could be run again.
+const RERUNS: &str = "re-runs of a disturbed block at most";
+
+/// A block is run again at most so often for causes outside of the run (DESIGN section 6).
+pub const MOST_RERUNS: u32 = 2;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -37,6 +47,10 @@ pub struct Options {
     pub exclusive: bool,
     /// How often the brokers are restarted in mid-run, for figures that hold for more than one instance.
     pub broker_restarts: u32,
+    /// For how long a broker is warmed at most, where the suite's own time is not wanted.
+    pub warm_up: Option<Duration>,
+    /// How often a block is run again at most because something outside disturbed it.
+    pub reruns: u32,
     /// A slower codec planted into both ends, for a test of what an analysis finds: `codec=protobuf:10000`.
     pub plant: Option<String>,
     /// Go on with the run in this folder.
@@ -103,6 +117,15 @@ impl Options {
                 .get(RESTARTS)
                 .and_then(|restarts| restarts.parse().ok())
                 .unwrap_or(0),
+            warm_up: manifest
+                .settings
+                .get(WARM_UP)
+                .and_then(|text| crate::units::parse_duration(text).ok()),
+            reruns: manifest
+                .settings
+                .get(RERUNS)
+                .and_then(|reruns| reruns.parse().ok())
+                .unwrap_or(MOST_RERUNS),
             plant: manifest.settings.get(PLANTED).cloned(),
             resume: Some(dir.to_path_buf()),
         })
@@ -121,9 +144,13 @@ impl Options {
             ),
             (PLAN.to_string(), plan.fingerprint()),
             (RESTARTS.to_string(), self.broker_restarts.to_string()),
+            (RERUNS.to_string(), self.reruns.to_string()),
         ]);
         if let Some(plant) = &self.plant {
             settings.insert(PLANTED.into(), plant.clone());
+        }
+        if let Some(longest) = self.warm_up {
+            settings.insert(WARM_UP.into(), format!("{}ms", longest.as_millis()));
         }
         if let Some(blocks) = self.blocks {
             settings.insert("blocks".into(), blocks.to_string());
