@@ -114,7 +114,20 @@ fn the_experiment_runs_each_transport_with_and_without_and_judges_what_tls_adds(
     let out = folder.path().join("run");
     let out = out.to_str().unwrap();
     let output = client(&[
-        "run", "tls", "--suite", "full", "--blocks", "2", "--out", out, "--pin", "none",
+        "run",
+        "tls",
+        "--suite",
+        "full",
+        "--blocks",
+        "2",
+        "--warm-up",
+        "0s",
+        "--reruns",
+        "0",
+        "--out",
+        out,
+        "--pin",
+        "none",
     ]);
     let complaint = String::from_utf8_lossy(&output.stderr);
     let results = std::fs::read_to_string(folder.path().join("run/run.json"));

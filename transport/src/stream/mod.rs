@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 /// What is left to librdkafka where nobody matches the settings.
 pub(crate) const LEFT_UNSET: LeftUnset = LeftUnset {
-    caller: "linger.ms (5), socket.nagle.disable (Nagle stays on), max.in.flight, reconnect.backoff, partitioner, queue.buffering",
-    service: "socket.nagle.disable (Nagle stays on), fetch.queue.backoff.ms (1 s), fetch.error.backoff.ms, reconnect.backoff",
+    caller: "linger.ms (5), max.in.flight, reconnect.backoff, partitioner, queue.buffering",
+    service: "fetch.queue.backoff.ms (1 s), fetch.error.backoff.ms, reconnect.backoff",
 };
 
 /// One request to the broker beside the orders.
@@ -108,18 +108,17 @@ impl Route {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", format!("{} {role}", self.group));
-        if self.library_defaults {
-            return config;
-        }
-        config
-            .set("socket.nagle.disable", "true")
-            .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "1000");
         if let Some(tls) = &self.tls {
             config.set("security.protocol", "ssl");
             if let Some(ca) = &tls.ca {
                 config.set("ssl.ca.pem", ca);
             }
+        }
+        if !self.library_defaults {
+            config
+                .set("socket.nagle.disable", "true")
+                .set("reconnect.backoff.ms", "50")
+                .set("reconnect.backoff.max.ms", "1000");
         }
         config
     }
