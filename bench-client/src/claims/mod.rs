@@ -70,7 +70,7 @@ pub fn without_headline(run: &Run) -> Vec<String> {
     ids
 }
 
-/// How a claim is judged, as data. Each file of claims names its own; [`JUDGES`] lists the files.
+/// How a claim is judged, as data. Each file of claims names its own; `JUDGES` lists the files.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge {
     /// The claim's id.
