@@ -240,9 +240,20 @@ impl Meters {
             legs.extend(ports.iter().map(|port| leg(BROKER_SERVICE, pid, *port)));
         }
         let closing = DestroyListener::start(&ports).ok();
-        let before = settled(&pids, &ports);
-        if let (Some(listener), Ok(snapshot)) = (&closing, &before) {
+        let mut before = settled(&pids, &ports);
+        let until = Instant::now() + HALF_CLOSED;
+        while let (Some(listener), Ok(snapshot)) = (&closing, &before) {
             listener.begin(snapshot);
+            // One that closed between the two was reported too early to count: begin again without it.
+            let again = settled(&pids, &ports);
+            let gone = again.as_ref().is_ok_and(|now| {
+                let mut open = snapshot.sockets.keys();
+                open.any(|socket| !now.sockets.contains_key(socket))
+            });
+            if !gone || Instant::now() >= until {
+                break;
+            }
+            before = again;
         }
         Sockets {
             before,
