@@ -30,8 +30,10 @@ pub enum Kind {
 }
 
 /// A decoded request.
-// Not boxed: it would cost every order an allocation, for the sake of blobs.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would cost every order an allocation, for the sake of blobs"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// An order.

@@ -77,6 +77,7 @@ fn an_unknown_currency_is_refused_and_so_is_a_second_one() {
         &mut money.as_mut().expect("an amount").currency_code
     }
     for (unknown, change) in [
+        // ISO 4217's own code for "no currency": well formed, and still none that an order can be in.
         ("the total", "XXX"),
         ("the total", ""),
         ("the total", "usd"),

@@ -1,6 +1,9 @@
 //! The synchronous transports under one trait, so that a test is written once and run on each.
-// Each test program compiles this module for itself and uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program compiles this module for itself and uses a part of it"
+)]
 
 use super::Shop;
 use bench_proto::Format;

@@ -1,7 +1,10 @@
 //! What the transports' tests share: a real, small service behind the listeners (it validates and keeps the ledger),
 //! and a caller's side that drives a transport and accounts for every call. It knows no transport.
-// Each test program compiles this module for itself and uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program compiles this module for itself and uses a part of it"
+)]
 
 use bench_proto::format::Answer;
 use bench_proto::ledger::Balance;
