@@ -286,13 +286,14 @@ async fn drive(
         surroundings.idle.get(&cell.transport).copied(),
     )
     .with_relay(subject.relay_pid);
+    // Before the start is set: connections that are being closed may take 200 ms over it.
+    let sockets = meters.sockets(cell.transport, &subject.settings.target);
     let start_ns = bench_host::clock::now_ns() + LEAD.as_nanos() as u64;
     if let Some(control) = subject.control {
         control
             .reset(&reset_for(cell, run, start_ns, window))
             .await?;
     }
-    let sockets = meters.sockets(cell.transport, &subject.settings.target);
     for generator in generators.iter_mut() {
         generator.go(start_ns);
     }
