@@ -25,24 +25,20 @@ pub struct HostClock {
     spin: Duration,
 }
 
-/// The spin's length. `host/examples/lateness.rs` on a busy 2-core machine, under SCHED_FIFO to see the timer and not the
-/// neighbours: p99 at 1,000/s 83 µs without it and 43 µs with it, at 5,000/s 79 and 0.6 µs. Not yet taken on an idle one.
+/// The longest spin. `host/examples/lateness.rs` on an idle 2-core machine, p99 without and with it: 98 and 52 µs at 1,000/s,
+/// 99 and 21 at 5,000/s, 90 and 26 at 10,000/s, 71 and 28 at 20,000/s.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// Above 5,000/s the spin comes near a wake-up's own length (15–20 µs) and lost in the same runs: at 10,000/s, with 25 µs, p99
-/// was 163 against 70 µs without. There the timerfd works alone.
-const SHORTEST_PERIOD_TO_SPIN: Duration = Duration::from_micros(200);
+/// And never more of a period than this part: at 10,000/s and 20,000/s it then costs no more CPU than the wake-ups it saves
+/// (22 % of a core with it and 24 % without; 40 and 37 %).
+const PART_OF_PERIOD: u32 = 4;
 
 impl HostClock {
-    /// A clock for operations that are `period` apart: it spins over the last 50 µs before each where that pays.
+    /// A clock for operations that are `period` apart: it spins over the last 50 µs before each, or a quarter of the period.
     pub fn for_period(period: Duration) -> Result<Self, bench_host::Error> {
         Ok(Self {
             timer: AbsoluteTimer::new()?,
-            spin: if period >= SHORTEST_PERIOD_TO_SPIN {
-                SPIN
-            } else {
-                Duration::ZERO
-            },
+            spin: SPIN.min(period / PART_OF_PERIOD),
         })
     }
 
