@@ -56,7 +56,7 @@ pub struct Account {
     pub ledger: serde_json::Value,
     /// Per span of the reset, in its order.
     pub spans: Vec<SpanAccount>,
-    /// Handler time over all orders worked on in `spans[0]` (planned), histogram as in [`SpanAccount::completion`].
+    /// Handler time over all orders worked on in `spans[0]` (planned), as in [`SpanAccount::handler`].
     pub handler: String,
     /// What the slowness plan asked for the same orders: histogram of planned handler times.
     pub planned_handler: String,
@@ -72,13 +72,25 @@ pub struct Account {
     pub refused: BTreeMap<String, u64>,
     /// Requests rejected before they were an order (malformed, oversized, wrong type, wrong Stamp), by transport and reason.
     pub malformed: BTreeMap<String, u64>,
-    /// Failures that the slowness plan asked for.
+    /// Orders that failed: as the slowness plan asked for, for a next hop, or for the journal.
     pub failed: u64,
     /// Deliveries that the broker flagged as redelivered.
     pub redelivered: u64,
     /// Operations completed in each bin of the reset's width, by the clock.
     #[serde(default)]
     pub completed_bins: Vec<u32>,
+    /// What became of the calls to each next hop, by its name.
+    #[serde(default)]
+    pub hops: BTreeMap<String, HopAccount>,
+    /// What the orders did, each once or more often.
+    #[serde(default)]
+    pub effects: Effects,
+    /// Times that the catalogue was handed out: no orders, but workers had them.
+    #[serde(default)]
+    pub catalog: u64,
+    /// Orders that were not started, since their deadline had passed before a worker was free; in no ledger.
+    #[serde(default)]
+    pub expired: u64,
     /// What was planted into the ledger, where a test asked for faults: `dropped`, `doubled`, `swapped`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<BTreeMap<String, u64>>,
@@ -93,6 +105,84 @@ pub struct SpanAccount {
     pub completed: u64,
     /// Completion latency (handler's end − planned), ns: HDR V2 compressed, base64.
     pub completion: String,
-    /// Handler time (worker taken → end), ns: HDR V2 compressed, base64.
+    /// Handler time (worker taken → end, the wait for next hops left out), ns: HDR V2 compressed, base64.
     pub handler: String,
+}
+
+/// What became of the calls to one next hop. An order makes one *call* of it, which ends once:
+/// calls = succeeded + failed + timed_out + shed + refused_by_breaker. A call makes one *attempt* or more:
+/// attempts = calls − shed − refused_by_breaker − failed for want of time (`deadline`, where none was made) + retried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HopAccount {
+    /// Orders that needed this hop.
+    pub calls: u64,
+    /// Requests that left for it, retries included.
+    pub attempts: u64,
+    /// Attempts beyond the first of their call.
+    pub retried: u64,
+    /// Calls that ended well (a published one: with its confirm).
+    pub succeeded: u64,
+    /// Calls whose last attempt failed, by the transport's name for it; `refused` by its validation, `deadline` where no
+    /// time was left to call it.
+    pub failed: BTreeMap<String, u64>,
+    /// Calls whose last attempt found no answer in time.
+    pub timed_out: u64,
+    /// Calls that the full bulkhead turned away.
+    pub shed: u64,
+    /// Calls that the open circuit breaker turned away before any attempt.
+    pub refused_by_breaker: u64,
+    /// How long the circuit breaker was in each state since the reset; all zero without one.
+    pub breaker_ns: BreakerNs,
+    /// From the call's begin to its end, retries and pauses included, over the calls that made an attempt, ns: HDR V2
+    /// compressed, base64.
+    pub latency: String,
+}
+
+/// Time in each state of a circuit breaker, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerNs {
+    /// Everything passes.
+    pub closed: u64,
+    /// Nothing passes.
+    pub open: u64,
+    /// One attempt at a time passes, to see whether the hop is back.
+    pub half_open: u64,
+}
+
+/// What orders did, beyond being delivered. An order without a Stamp can't be told from another: each is a first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effects {
+    /// Orders worked on to a good end for the first time.
+    pub applied: u64,
+    /// Orders worked on to a good end once more; none where the service is idempotent.
+    pub repeated: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_from_before_there_were_hops_is_still_read() {
+        let old = serde_json::json!({
+            "run": 1,
+            "progress": Progress::default(),
+            "ledger": { "producers": {} },
+            "spans": [],
+            "handler": "",
+            "planned_handler": "",
+            "completed_in_window": 0,
+            "negative": 0,
+            "unstamped": 0,
+            "foreign": 0,
+            "refused": {},
+            "malformed": {},
+            "failed": 0,
+            "redelivered": 0,
+        });
+        let account: Account = serde_json::from_value(old).expect("older accounts are read");
+        assert!(account.hops.is_empty());
+        assert_eq!((account.catalog, account.expired), (0, 0));
+        assert_eq!(account.effects, Effects::default());
+    }
 }

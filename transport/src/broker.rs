@@ -1,7 +1,7 @@
 //! What the two broker transports share: the names of one run's objects, what a consumed message must be before the
 //! service sees it, and the counters of one end. It knows neither AMQP nor Kafka.
 
-use crate::{Counters, Origin, Reply};
+use crate::{Counters, Origin, Reply, travel};
 use bench_proto::{Format, Kind, Message, Stamp};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,8 @@ pub(crate) struct Consumed<'a> {
     /// `order` or `blob`; an order where nothing says.
     pub(crate) kind: Option<&'a str>,
     pub(crate) stamp: Option<&'a [u8]>,
+    /// Until when its caller waits, as the header says it.
+    pub(crate) deadline: Option<&'a [u8]>,
     pub(crate) redelivered: bool,
 }
 
@@ -51,6 +53,11 @@ impl Consumed<'_> {
         let stamp = stamp.map_err(|error| Rejected {
             what: "bad stamp",
             reason: error.to_string(),
+        })?;
+        let deadline = travel::instant_of(self.deadline);
+        let deadline_ns = deadline.map_err(|reason| Rejected {
+            what: "bad deadline",
+            reason,
         })?;
         let format = match self.content_type {
             Some(text) => Format::of_content_type(text).ok_or_else(|| Rejected {
@@ -80,8 +87,12 @@ impl Consumed<'_> {
                 what: "malformed",
                 reason: error.to_string(),
             })?;
-        let redelivered = self.redelivered;
-        Ok((message, Origin { stamp, redelivered }, format))
+        let origin = Origin {
+            stamp,
+            redelivered: self.redelivered,
+            deadline_ns,
+        };
+        Ok((message, origin, format))
     }
 }
 

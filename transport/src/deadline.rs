@@ -1,5 +1,5 @@
 //! The deadline of a call. `tokio::time::timeout` enters a timer into the runtime's wheel and takes it out again, under a
-//! lock both times. The calls of one caller are equally patient, so here timers are kept and moved on, which is one store.
+//! lock both times. The calls of one caller are mostly equally patient, so here timers are kept and moved on, which is one store.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -31,8 +31,8 @@ impl Deadline {
     }
 
     /// What the work comes to, or none if its time is up first; it is dropped then.
-    pub(crate) async fn within<F: Future>(&self, work: F) -> Option<F::Output> {
-        let at = Instant::now() + self.patience;
+    pub(crate) async fn within<F: Future>(&self, patience: Duration, work: F) -> Option<F::Output> {
+        let at = Instant::now() + patience;
         let mut work = pin!(work);
         let mut timer: Option<Pin<Box<Sleep>>> = None;
         let mut waiting = Waker::noop().clone();
@@ -82,7 +82,7 @@ mod tests {
         let deadline = Deadline::new(PATIENCE);
         for _ in 0..3 {
             let start = Instant::now();
-            assert_eq!(deadline.within(pending::<()>()).await, None);
+            assert_eq!(deadline.within(deadline.patience(), pending::<()>()).await, None);
             assert!(start.elapsed() >= PATIENCE, "never early");
             let patient = Deadline::new(Duration::from_secs(60));
             // Two that use one timer after the other, and the second only after the first's time.
@@ -90,11 +90,11 @@ mod tests {
                 sleep(2 * PATIENCE).await;
                 7
             };
-            assert_eq!(patient.within(slow).await, Some(7));
-            assert_eq!(patient.within(yield_now()).await, Some(()));
+            assert_eq!(patient.within(patient.patience(), slow).await, Some(7));
+            assert_eq!(patient.within(patient.patience(), yield_now()).await, Some(()));
             // The kept timer fires with nobody waiting.
             sleep(2 * PATIENCE).await;
-            assert_eq!(deadline.within(yield_now()).await, Some(()));
+            assert_eq!(deadline.within(deadline.patience(), yield_now()).await, Some(()));
             assert_eq!(patient.idle.borrow().len(), 1);
         }
         assert_eq!(deadline.idle.borrow().len(), 1);
@@ -106,13 +106,13 @@ mod tests {
         let start = Instant::now();
         let late = async {
             sleep(PATIENCE / 2).await;
-            assert_eq!(deadline.within(pending::<()>()).await, None);
+            assert_eq!(deadline.within(deadline.patience(), pending::<()>()).await, None);
             assert!(
                 start.elapsed() >= PATIENCE * 3 / 2,
                 "its own, not the other's"
             );
         };
-        let early = deadline.within(pending::<()>());
+        let early = deadline.within(deadline.patience(), pending::<()>());
         assert_eq!(tokio::join!(late, early), ((), None));
         assert_eq!(deadline.idle.borrow().len(), 2);
     }
@@ -120,14 +120,14 @@ mod tests {
     #[tokio::test]
     async fn work_that_is_done_at_once_takes_no_timer() {
         let deadline = Deadline::new(PATIENCE);
-        assert_eq!(deadline.within(async { 1 }).await, Some(1));
+        assert_eq!(deadline.within(deadline.patience(), async { 1 }).await, Some(1));
         assert!(deadline.idle.borrow().is_empty());
     }
 
     #[tokio::test]
     async fn a_deadline_holds_when_another_task_goes_on_waiting() {
         let deadline = Deadline::new(PATIENCE);
-        let mut work = Box::pin(deadline.within(pending::<()>()));
+        let mut work = Box::pin(deadline.within(deadline.patience(), pending::<()>()));
         let mut nobody = Context::from_waker(Waker::noop());
         assert!(work.as_mut().poll(&mut nobody).is_pending());
         assert_eq!(work.await, None);

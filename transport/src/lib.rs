@@ -15,6 +15,7 @@ mod shared;
 pub mod stream;
 pub mod tcp;
 mod tls;
+mod travel;
 
 pub use tls::{Identity, Tls};
 
@@ -216,6 +217,9 @@ pub struct Settings {
     pub window: usize,
     /// Deadline of one call, confirm included.
     pub deadline: Duration,
+    /// The caller tells its deadline with each call, and the service does not start what is past it: rest, grpc, and over
+    /// a broker where a reply is awaited.
+    pub deadline_travels: bool,
     /// What an accepted order survives.
     pub durability: Durability,
     /// Handler concurrency of the broker transports: RabbitMQ's prefetch, and how many records of Kafka are worked on at once.
@@ -249,6 +253,7 @@ impl Default for Settings {
             library_defaults: false,
             window: 1_024,
             deadline: Duration::from_secs(5),
+            deadline_travels: false,
             durability: Durability::None,
             prefetch: 100,
             partitions: 4,
@@ -269,6 +274,18 @@ pub trait Caller: Clone + 'static {
     /// `key` is the order's key (the user id; empty for a blob): it decides Kafka's partition. Keeps the deadline itself.
     fn call(
         &self,
+        kind: Kind,
+        key: &str,
+        body: Bytes,
+        stamp: Option<Stamp>,
+    ) -> impl Future<Output = Outcome> + 'static {
+        self.call_within(None, kind, key, body, stamp)
+    }
+
+    /// [`Self::call`] with a deadline of its own: so long from now, where the settings' does not hold.
+    fn call_within(
+        &self,
+        patience: Option<Duration>,
         kind: Kind,
         key: &str,
         body: Bytes,
@@ -396,6 +413,8 @@ pub struct Origin {
     pub stamp: Option<Stamp>,
     /// The broker flagged it as redelivered.
     pub redelivered: bool,
+    /// Its caller waits until then and no longer, CLOCK_MONOTONIC ns; none where the caller didn't say.
+    pub deadline_ns: Option<u64>,
 }
 
 /// What the service answers.
@@ -420,6 +439,11 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// Counts a request that never became a message: `what` is a short stable name such as `rest malformed`.
     fn rejected(&self, what: &str);
+
+    /// What the service does before it hands out the catalogue, which is no order: nothing, unless it says otherwise.
+    fn catalog(&self) -> impl Future<Output = ()> + Send + 'static {
+        std::future::ready(())
+    }
 }
 
 /// A running listener.

@@ -402,6 +402,11 @@ impl<S: Service> Desk<S> {
         reply.unwrap_or_else(panicked)
     }
 
+    /// Waits until the service hands out its catalogue.
+    pub(crate) async fn catalog(&self) {
+        self.service.catalog().await;
+    }
+
     /// Counts a request that never became a message.
     pub(crate) fn rejected(&self, what: &str) {
         self.service.rejected(what);

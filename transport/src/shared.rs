@@ -297,7 +297,7 @@ pub(crate) fn place_all<S: Service, E: Send + 'static>(
                 let order = Message::Order(placement.order.unwrap_or_default());
                 let origin = crate::Origin {
                     stamp,
-                    redelivered: false,
+                    ..crate::Origin::default()
                 };
                 Ok(placed(desk.finish(order, origin).await))
             }

@@ -10,9 +10,9 @@ use crate::h2::{self, Connections};
 use crate::net::{self, Dialer};
 use crate::{
     CallKind, CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings, Transport,
-    shared,
+    shared, travel,
 };
-use bench_host::clock::now_ns;
+use bench_host::clock::{after, now_ns};
 use bench_proto::order::order_service_client::OrderServiceClient;
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
@@ -38,6 +38,7 @@ pub struct GrpcCaller {
 #[derive(Debug)]
 pub(super) struct Inner {
     deadline: Deadline,
+    deadline_travels: bool,
     channels: usize,
     library_defaults: bool,
     connections: Rc<Connections<Body>>,
@@ -65,6 +66,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
     let connections = net::within(settings.deadline, "grpc", target, opening).await?;
     let inner = Rc::new(Inner {
         deadline: Deadline::new(settings.deadline),
+        deadline_travels: settings.deadline_travels,
         channels: settings.connections.max(1),
         library_defaults: settings.library_defaults,
         connections: Rc::new(connections),
@@ -82,14 +84,16 @@ impl Caller for GrpcCaller {
         Format::Protobuf
     }
 
-    fn call(
+    fn call_within(
         &self,
+        patience: Option<Duration>,
         kind: Kind,
         _key: &str,
         body: Bytes,
         stamp: Option<Stamp>,
     ) -> impl Future<Output = Outcome> + 'static {
         let inner = self.inner.clone();
+        let patience = patience.unwrap_or(inner.deadline.patience());
         let streams = match kind {
             Kind::Order => self.streams.clone(),
             // The contract streams orders alone.
@@ -99,18 +103,23 @@ impl Caller for GrpcCaller {
             if let Some(streams) = streams {
                 let meter = inner.dialer.meter();
                 let send = |call| streams.send(call);
-                return shared::carry(inner.deadline.patience(), meter, body, stamp, send).await;
+                return shared::carry(patience, meter, body, stamp, send).await;
             }
             let sent_ns = Cell::new(None);
+            let travels = inner.deadline_travels;
+            let deadline_ns = travels.then(|| after(now_ns(), patience));
             let exchange = async {
                 let mut grpc = inner.client();
                 grpc.ready().await.map_err(Status::from_error)?;
                 sent_ns.set(Some(now_ns()));
-                let request = request(body, stamp.as_ref());
+                let mut request = request(body, stamp.as_ref());
+                if let Some(deadline_ns) = deadline_ns {
+                    request.set_timeout(travel::left(deadline_ns));
+                }
                 let answer = grpc.unary(request, method(kind), PassThrough(kind)).await?;
                 Ok(answer.into_inner())
             };
-            let ended = inner.deadline.within(exchange).await;
+            let ended = inner.deadline.within(patience, exchange).await;
             let (result, body_in) = match ended {
                 Some(Ok((answer, length))) => (CallResult::Acknowledged(Some(answer)), length),
                 Some(Err(status)) => {
@@ -185,6 +194,12 @@ impl Inner {
         let text = status.message();
         if refused(&status) {
             return CallResult::Refused(text.into());
+        }
+        // A service that was told the deadline may notice it first, and tonic then answers so.
+        let past = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded);
+        if past && self.deadline_travels && !status.metadata().contains_key(OUTCOME) {
+            self.dialer.meter().unknown(1);
+            return CallResult::TimedOut;
         }
         if status.source().is_none() {
             return net::failed_there(format!("{:?}", status.code()), text);

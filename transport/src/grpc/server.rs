@@ -3,7 +3,7 @@
 use super::{OUTCOME, STAMP};
 use crate::net::{self, Desk};
 use crate::tls::{Door, SPEAKS_TLS};
-use crate::{Listener, Origin, Reply, Service, Settings, h2, shared};
+use crate::{Listener, Origin, Reply, Service, Settings, h2, shared, travel};
 use bench_proto::format::Answer;
 use bench_proto::order::order_service_server::{OrderService, OrderServiceServer};
 use bench_proto::{
@@ -302,15 +302,20 @@ fn add(summary: &mut Summary, index: u64, placed: Placed) {
 }
 
 fn origin<S: Service>(desk: &Desk<S>, metadata: &MetadataMap) -> Result<Origin, Status> {
+    let timeout = metadata.get(travel::GRPC_TIMEOUT);
+    let origin = Origin {
+        deadline_ns: travel::heard_by_grpc(timeout.map(|value| value.as_bytes())),
+        ..Origin::default()
+    };
     let Some(value) = metadata.get_bin(STAMP) else {
-        return Ok(Origin::default());
+        return Ok(origin);
     };
     let bytes = value.to_bytes().map_err(|error| error.to_string());
     let stamp = bytes.and_then(|bytes| Stamp::from_bytes(&bytes).map_err(|e| e.to_string()));
     match stamp {
         Ok(stamp) => Ok(Origin {
             stamp: Some(stamp),
-            redelivered: false,
+            ..origin
         }),
         Err(text) => {
             desk.rejected("grpc stamp");

@@ -6,7 +6,7 @@ use super::replies::ReplyTo;
 use super::{Link, Route, with_confirms};
 use crate::broker::{Consumed, REASON, Tally, contained};
 use crate::reply::Written;
-use crate::{Listener, Reply, Service, Settings};
+use crate::{Listener, Reply, Service, Settings, travel};
 use anyhow::Context;
 use bench_proto::Stamp;
 use futures_util::{FutureExt, StreamExt};
@@ -230,21 +230,26 @@ async fn handle<S: Service>(service: S, out: Arc<Out>, max_body: usize, delivery
 
 fn consumed(delivery: &Delivery) -> Consumed<'_> {
     let properties = &delivery.properties;
-    let stamp = properties
-        .headers()
-        .as_ref()
-        .and_then(|headers| headers.inner().get(Stamp::HEADER));
+    let header = |name: &str| {
+        let headers = properties.headers().as_ref()?;
+        headers.inner().get(name).map(bytes_of)
+    };
     Consumed {
         body: &delivery.data,
         content_type: properties.content_type().as_ref().map(ShortString::as_str),
         kind: properties.kind().as_ref().map(ShortString::as_str),
-        stamp: stamp.map(|value| match value {
-            AMQPValue::ByteArray(bytes) => bytes.as_slice(),
-            AMQPValue::LongString(text) => text.as_bytes(),
-            // Present, but not bytes: an empty Stamp is a wrong one.
-            _ => &[],
-        }),
+        stamp: header(Stamp::HEADER),
+        deadline: header(travel::DEADLINE),
         redelivered: delivery.redelivered,
+    }
+}
+
+fn bytes_of(value: &AMQPValue) -> &[u8] {
+    match value {
+        AMQPValue::ByteArray(bytes) => bytes.as_slice(),
+        AMQPValue::LongString(text) => text.as_bytes(),
+        // Present, but not bytes: an empty Stamp is a wrong one, and so is an empty deadline.
+        _ => &[],
     }
 }
 

@@ -8,9 +8,11 @@ use super::replies::{answered, listen};
 use super::{Link, Route, with_confirms};
 use crate::broker::{Tally, count, kind_name};
 use crate::reply::{Arrived, Calls, Ticket};
-use crate::{CallResult, Caller, Connecting, Counters, Failure, Outcome, ReplyVia, Settings};
+use crate::{
+    CallResult, Caller, Connecting, Counters, Failure, Outcome, ReplyVia, Settings, travel,
+};
 use anyhow::{Context as _, ensure};
-use bench_host::clock::now_ns;
+use bench_host::clock::{after, now_ns};
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
 use lapin::options::BasicPublishOptions;
@@ -34,6 +36,8 @@ pub struct QueueCaller(Arc<Publisher>);
 struct Publisher {
     format: Format,
     deadline: Duration,
+    /// The deadline rides along, where a reply is awaited.
+    deadline_travels: bool,
     connecting: Connecting,
     route: Route,
     exchange: ShortString,
@@ -155,6 +159,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
     Ok(QueueCaller(Arc::new(Publisher {
         format: settings.format,
         deadline: settings.deadline,
+        deadline_travels: settings.deadline_travels && settings.reply.is_some(),
         connecting: settings.connecting,
         exchange: route.exchange.clone(),
         route,
@@ -238,14 +243,16 @@ impl Caller for QueueCaller {
         self.0.format
     }
 
-    fn call(
+    fn call_within(
         &self,
+        patience: Option<Duration>,
         kind: Kind,
         key: &str,
         body: Bytes,
         stamp: Option<Stamp>,
     ) -> impl Future<Output = Outcome> + 'static {
         let publisher = self.0.clone();
+        let patience = patience.unwrap_or(publisher.deadline);
         // A key stays on one connection, so that its orders stay in order.
         let lane = match publisher.lanes.len() {
             0 | 1 => 0,
@@ -256,8 +263,8 @@ impl Caller for QueueCaller {
         };
         async move {
             match publisher.lanes.get(lane) {
-                Some(lane) => publisher.publish(lane, kind, body, stamp).await,
-                None => publisher.publish_alone(kind, body, stamp).await,
+                Some(lane) => publisher.publish(lane, kind, body, stamp, patience).await,
+                None => publisher.publish_alone(kind, body, stamp, patience).await,
             }
         }
     }
@@ -278,8 +285,11 @@ impl Publisher {
         kind: Kind,
         body: Bytes,
         stamp: Option<Stamp>,
+        patience: Duration,
     ) -> Outcome {
-        let deadline = Instant::now() + self.deadline;
+        let deadline = Instant::now() + patience;
+        let travels = self.deadline_travels;
+        let deadline_ns = travels.then(|| after(now_ns(), patience));
         let permit = match self.window.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => match timeout_at(deadline, self.window.clone().acquire_owned()).await {
@@ -322,7 +332,7 @@ impl Publisher {
                     }
                 }
             };
-            let mut properties = self.properties(kind, stamp);
+            let mut properties = self.properties(kind, stamp, deadline_ns);
             if let (Some(ticket), Some(address)) = (&mut ticket, reply_to) {
                 let id = ticket.expect().to_string();
                 properties = properties
@@ -388,12 +398,18 @@ impl Publisher {
     }
 
     /// On a connection of its own.
-    async fn publish_alone(&self, kind: Kind, body: Bytes, stamp: Option<Stamp>) -> Outcome {
+    async fn publish_alone(
+        &self,
+        kind: Kind,
+        body: Bytes,
+        stamp: Option<Stamp>,
+        patience: Duration,
+    ) -> Outcome {
         let sent_ns = Cell::new(None);
         let as_written = self.connecting == Connecting::AsWritten;
-        let properties = self.properties(kind, stamp);
+        let properties = self.properties(kind, stamp, None);
         let publish = alone::publish(&self.route, as_written, &body, properties, &sent_ns);
-        let result = match tokio::time::timeout(self.deadline, publish).await {
+        let result = match tokio::time::timeout(patience, publish).await {
             Ok(Alone::Read(result)) => result,
             Ok(Alone::NoConnection(text)) => return unsent("connect", &text),
             Ok(Alone::Cut(text)) if sent_ns.get().is_none() => return unsent("closed", &text),
@@ -410,17 +426,26 @@ impl Publisher {
         }
     }
 
-    fn properties(&self, kind: Kind, stamp: Option<Stamp>) -> BasicProperties {
+    fn properties(
+        &self,
+        kind: Kind,
+        stamp: Option<Stamp>,
+        deadline_ns: Option<u64>,
+    ) -> BasicProperties {
         let properties = self.properties[(kind == Kind::Blob) as usize].clone();
-        match stamp {
-            None => properties,
-            Some(stamp) => {
-                let mut headers = FieldTable::default();
-                let value = AMQPValue::ByteArray(stamp.to_bytes()[..].into());
-                headers.insert(self.stamp_header.clone(), value);
-                properties.with_headers(headers)
-            }
+        if stamp.is_none() && deadline_ns.is_none() {
+            return properties;
         }
+        let mut headers = FieldTable::default();
+        if let Some(stamp) = stamp {
+            let value = AMQPValue::ByteArray(stamp.to_bytes()[..].into());
+            headers.insert(self.stamp_header.clone(), value);
+        }
+        if let Some(deadline_ns) = deadline_ns {
+            let value = AMQPValue::LongString(deadline_ns.to_string().into());
+            headers.insert(travel::DEADLINE.into(), value);
+        }
+        properties.with_headers(headers)
     }
 }
 

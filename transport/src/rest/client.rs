@@ -10,9 +10,9 @@ use crate::h2::Connections;
 use crate::net::{self, Dialer, Meter, closed};
 use crate::{
     CallKind, CallResult, Caller, Counters, Failure, HttpVersion, Outcome, Settings, Transport,
-    shared,
+    shared, travel,
 };
-use bench_host::clock::now_ns;
+use bench_host::clock::{after, now_ns};
 use bench_proto::{Format, Kind, Stamp};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName};
@@ -21,6 +21,7 @@ use http_body_util::{BodyExt, Full};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 const STAMP: HeaderName = HeaderName::from_static(Stamp::HEADER);
 
@@ -36,6 +37,7 @@ pub struct RestCaller {
 pub(super) struct Inner {
     pub(super) format: Format,
     pub(super) deadline: Deadline,
+    deadline_travels: bool,
     kind: CallKind,
     batch: usize,
     connections: usize,
@@ -71,6 +73,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
     let inner = Rc::new(Inner {
         format: settings.format,
         deadline: Deadline::new(settings.deadline),
+        deadline_travels: settings.deadline_travels,
         kind: settings.kind,
         batch: settings.batch,
         connections,
@@ -88,14 +91,16 @@ impl Caller for RestCaller {
         self.inner.format
     }
 
-    fn call(
+    fn call_within(
         &self,
+        patience: Option<Duration>,
         kind: Kind,
         _key: &str,
         body: Bytes,
         stamp: Option<Stamp>,
     ) -> impl Future<Output = Outcome> + 'static {
         let inner = self.inner.clone();
+        let patience = patience.unwrap_or(inner.deadline.patience());
         let lists = match kind {
             Kind::Order => self.lists.clone(),
             Kind::Blob => None,
@@ -104,12 +109,14 @@ impl Caller for RestCaller {
             if let Some(lists) = lists {
                 let meter = inner.dialer.meter();
                 let send = |call| lists.add(call);
-                return shared::carry(inner.deadline.patience(), meter, body, stamp, send).await;
+                return shared::carry(patience, meter, body, stamp, send).await;
             }
             let request = inner.requests.request(kind, body, stamp.as_ref());
             let sent_ns = Cell::new(None);
-            let exchange = inner.exchange(request, &sent_ns);
-            let ended = inner.deadline.within(exchange).await;
+            let travels = inner.deadline_travels;
+            let deadline_ns = travels.then(|| after(now_ns(), patience));
+            let exchange = inner.exchange(request, deadline_ns, &sent_ns);
+            let ended = inner.deadline.within(patience, exchange).await;
             let (result, body_in) = match ended {
                 Some(Ok((status, body))) => (inner.result(kind, status, &body), body.len()),
                 Some(Err(failure)) => {
@@ -163,15 +170,18 @@ impl Inner {
         self.requests.list(body)
     }
 
-    /// Carries a request and brings its whole answer.
+    /// Carries a request, the deadline beside it if one is to travel, and brings its whole answer.
     pub(super) async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
+        deadline_ns: Option<u64>,
         sent_ns: &Cell<Option<u64>>,
     ) -> Exchanged {
         match &self.wires {
-            Wires::H1(lines) => lines.exchange(request, sent_ns).await,
-            Wires::H2(connections) => multiplexed(connections, request, sent_ns).await,
+            Wires::H1(lines) => lines.exchange(request, deadline_ns, sent_ns).await,
+            Wires::H2(connections) => {
+                multiplexed(connections, request, deadline_ns, sent_ns).await
+            }
         }
     }
 
@@ -204,10 +214,12 @@ pub(super) type Exchanged = Result<(StatusCode, Bytes), Failure>;
 /// Carries a request on one of the HTTP/2 connections. If this future is dropped, its stream is reset.
 async fn multiplexed(
     connections: &Connections<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
+    deadline_ns: Option<u64>,
     sent_ns: &Cell<Option<u64>>,
 ) -> Exchanged {
     let mut sender = connections.sender().await?;
+    travel::say(request.headers_mut(), deadline_ns);
     sent_ns.set(now());
     let response = sender.send_request(request).await;
     let (head, mut body) = response.map_err(|error| closed(&error))?.into_parts();

@@ -31,7 +31,7 @@ async fn send(inner: Rc<Inner>, calls: Vec<Call>) {
     inner.meter().shared();
     waiting.iter().for_each(Pending::sent);
     let sent_ns = Cell::new(None);
-    let exchange = inner.exchange(inner.list_request(body), &sent_ns);
+    let exchange = inner.exchange(inner.list_request(body), None, &sent_ns);
     // The calls keep their deadlines themselves; the list is given up when the last of them has passed.
     let ended = tokio::time::timeout(inner.deadline.patience() * 2, exchange).await;
     for call in &waiting {

@@ -3,7 +3,7 @@
 use super::{LIST_PATH, Problem, list, path, protocol};
 use crate::net::{self, Desk};
 use crate::tls::{Door, SPEAKS_TLS};
-use crate::{HttpVersion, Listener, Origin, Reply, Service, Settings, h2};
+use crate::{HttpVersion, Listener, Origin, Reply, Service, Settings, h2, travel};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
@@ -160,7 +160,7 @@ fn router<S: Service>(desk: Desk<S>, max_body: usize) -> Router {
         .route(path(Kind::Blob), post(echo::<S>))
         .route(
             "/v1/catalog",
-            get(|| async { json(StatusCode::OK, CATALOG) }),
+            get(catalog::<S>),
         )
         .route(
             "/healthz",
@@ -174,6 +174,12 @@ fn router<S: Service>(desk: Desk<S>, max_body: usize) -> Router {
         .method_not_allowed_fallback(wrong_method::<S>)
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(Shared { desk, max_body })
+}
+
+/// No order, but it stands in line with them.
+async fn catalog<S: Service>(State(shared): State<Shared<S>>) -> Response {
+    shared.desk.catalog().await;
+    json(StatusCode::OK, CATALOG)
 }
 
 async fn order<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
@@ -239,6 +245,8 @@ async fn read<S: Service>(
 ) -> Result<(Format, Origin, Bytes), Rejected> {
     let format = format(request.headers())?;
     let stamp = stamp(request.headers())?;
+    let deadline_ns = travel::heard(request.headers())
+        .map_err(|text| ("rest timeout", StatusCode::BAD_REQUEST, text))?;
     let oversized = || {
         let text = format!(
             "expected a body of at most {} bytes, got a longer one; send less",
@@ -264,7 +272,8 @@ async fn read<S: Service>(
     })?;
     let origin = Origin {
         stamp,
-        redelivered: false,
+        deadline_ns,
+        ..Origin::default()
     };
     Ok((format, origin, body))
 }

@@ -8,7 +8,7 @@ use super::turns::Turns;
 use super::{KIND, Route, blocking, client_in_force, fetching};
 use crate::broker::{Consumed, REASON, contained};
 use crate::reply::Written;
-use crate::{Listener, Reply, Service, Settings};
+use crate::{Listener, Reply, Service, Settings, travel};
 use anyhow::{Context as _, bail};
 use bench_proto::Stamp;
 use futures_util::StreamExt;
@@ -302,6 +302,7 @@ async fn handle<S: Service>(service: S, max_body: usize, out: Out, record: Owned
         content_type: text("content-type"),
         kind: text(KIND),
         stamp: header(Stamp::HEADER),
+        deadline: header(travel::DEADLINE),
         redelivered: false,
     };
     let handled = match consumed.request(max_body) {

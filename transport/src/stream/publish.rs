@@ -9,9 +9,10 @@ use crate::broker::{count, kind_name};
 use crate::reply::{Arrived, Calls, Ticket};
 use crate::{
     CallResult, Caller, Connecting, Counters, Failure, Outcome, ReplyVia, Settings, Transport,
+    travel,
 };
 use anyhow::{Context as _, bail};
-use bench_host::clock::now_ns;
+use bench_host::clock::{after, now_ns};
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -50,6 +51,8 @@ struct Publisher {
     flushes: bool,
     format: Format,
     deadline: Duration,
+    /// The deadline rides along, where a reply is awaited.
+    deadline_travels: bool,
     topic: String,
     window: Arc<Semaphore>,
     /// Calls that found librdkafka's queue full take turns here, and the later ones queue behind them.
@@ -150,6 +153,7 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<StreamCaller> {
         flushes: settings.connecting == Connecting::AsWritten,
         format: settings.format,
         deadline: settings.deadline,
+        deadline_travels: settings.deadline_travels && settings.reply.is_some(),
         topic: route.orders,
         window: Arc::new(Semaphore::new(settings.window.max(1))),
         gate: tokio::sync::Mutex::new(()),
@@ -165,8 +169,9 @@ impl Caller for StreamCaller {
         self.0.format
     }
 
-    fn call(
+    fn call_within(
         &self,
+        patience: Option<Duration>,
         kind: Kind,
         key: &str,
         body: Bytes,
@@ -174,7 +179,8 @@ impl Caller for StreamCaller {
     ) -> impl Future<Output = Outcome> + 'static {
         let publisher = self.0.clone();
         let key = key.to_string();
-        async move { publisher.publish(kind, key, body, stamp).await }
+        let patience = patience.unwrap_or(publisher.deadline);
+        async move { publisher.publish(kind, key, body, stamp, patience).await }
     }
 
     fn counters(&self) -> Counters {
@@ -187,8 +193,17 @@ impl Caller for StreamCaller {
 }
 
 impl Publisher {
-    async fn publish(&self, kind: Kind, key: String, body: Bytes, stamp: Option<Stamp>) -> Outcome {
-        let deadline = Instant::now() + self.deadline;
+    async fn publish(
+        &self,
+        kind: Kind,
+        key: String,
+        body: Bytes,
+        stamp: Option<Stamp>,
+        patience: Duration,
+    ) -> Outcome {
+        let deadline = Instant::now() + patience;
+        let travels = self.deadline_travels;
+        let deadline_ns = travels.then(|| after(now_ns(), patience));
         let permit = match self.window.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => match timeout_at(deadline, self.window.clone().acquire_owned()).await {
@@ -218,7 +233,7 @@ impl Publisher {
         let mut record =
             BaseRecord::<str, [u8], _>::with_opaque_to(&self.topic, Box::new((call, permit)))
                 .payload(&body[..])
-                .headers(self.headers(kind, stamp, correlation));
+                .headers(self.headers(kind, stamp, correlation, deadline_ns));
         if !key.is_empty() {
             record = record.key(key.as_str());
         }
@@ -300,8 +315,14 @@ impl Publisher {
         }
     }
 
-    fn headers(&self, kind: Kind, stamp: Option<Stamp>, correlation: Option<u64>) -> OwnedHeaders {
-        let mut headers = OwnedHeaders::new_with_capacity(5).insert(Header {
+    fn headers(
+        &self,
+        kind: Kind,
+        stamp: Option<Stamp>,
+        correlation: Option<u64>,
+        deadline_ns: Option<u64>,
+    ) -> OwnedHeaders {
+        let mut headers = OwnedHeaders::new_with_capacity(6).insert(Header {
             key: "content-type",
             value: Some(self.format.content_type()),
         });
@@ -309,6 +330,13 @@ impl Publisher {
             headers = headers.insert(Header {
                 key: Stamp::HEADER,
                 value: Some(&stamp.to_bytes()),
+            });
+        }
+        if let Some(deadline_ns) = deadline_ns {
+            let text = deadline_ns.to_string();
+            headers = headers.insert(Header {
+                key: travel::DEADLINE,
+                value: Some(text.as_str()),
             });
         }
         // An order where nothing says: its bytes are the ones that matter.

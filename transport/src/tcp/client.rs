@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -71,14 +72,16 @@ impl Caller for TcpCaller {
         self.0.format
     }
 
-    fn call(
+    fn call_within(
         &self,
+        patience: Option<Duration>,
         kind: Kind,
         _key: &str,
         body: Bytes,
         stamp: Option<Stamp>,
     ) -> impl Future<Output = Outcome> + 'static {
         let inner = self.0.clone();
+        let patience = patience.unwrap_or(inner.deadline.patience());
         async move {
             let slot = Rc::new(Slot::new(kind, inner.format));
             let exchange = async {
@@ -95,7 +98,7 @@ impl Caller for TcpCaller {
                 wire.push(&slot, stamp.as_ref(), &body);
                 poll_fn(|context| slot.poll(context.waker())).await
             };
-            let (result, body_in) = match inner.deadline.within(exchange).await {
+            let (result, body_in) = match inner.deadline.within(patience, exchange).await {
                 Some(ended) => ended,
                 None => {
                     // Its place in the order of answers stays; the answer will be dropped.

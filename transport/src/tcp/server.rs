@@ -176,7 +176,7 @@ async fn begin<S: Service>(request: Request<'_>, desk: &Desk<S>) -> Pending {
     };
     let origin = Origin {
         stamp,
-        redelivered: false,
+        ..Origin::default()
     };
     match desk.start(message, origin).await {
         Started::Done(reply) => ready(reply.unwrap_or_else(net::panicked), format),

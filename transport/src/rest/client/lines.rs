@@ -5,7 +5,7 @@
 use super::{Exchanged, Gather, now};
 use crate::net::{Dialer, closed};
 use crate::tls::Stream;
-use crate::{Connecting, Failure, Settings};
+use crate::{Connecting, Failure, Settings, travel};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -58,6 +58,7 @@ impl Lines {
     pub(super) async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
+        deadline_ns: Option<u64>,
         sent_ns: &Cell<Option<u64>>,
     ) -> Exchanged {
         let _permit = match self.free.try_acquire() {
@@ -70,9 +71,10 @@ impl Lines {
                 Some(line) => line,
                 None => Line::open(&self.dialer).await?,
             };
-            let Some(sending) = request.take() else {
+            let Some(mut sending) = request.take() else {
                 unreachable!("a request is taken back before it is sent again");
             };
+            travel::say(sending.headers_mut(), deadline_ns);
             sent_ns.set(now());
             match line.exchange(sending).await {
                 Ok(answer) => {
