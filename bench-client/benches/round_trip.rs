@@ -240,6 +240,8 @@ async fn serve(
         seed: 1,
         durability: settings.durability,
         journal,
+        idempotent: false,
+        hops: None,
         plant: None,
     })?;
     match transport {

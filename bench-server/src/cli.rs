@@ -1,11 +1,12 @@
 //! The command line: what the user may say, and the refusal of what can't be meant, before anything starts. It opens
 //! nothing and listens nowhere.
 
-use crate::plant;
+use crate::{hops, plant};
 use crate::token::{self, Token};
 use bench_host::place::Cpus;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format};
+use bench_transport::Transport;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -34,6 +35,12 @@ pub enum Command {
 #[command(after_help = "\
 SPEC is a mix of delays (1ms; 5ms:90,200ms:10; exp(20ms); lognormal(5ms,0.5)), and may add fail=1% and workers=8;
 phases go by the time since the run's start: 0s..10s 1ms; 10s..20s 200ms; 20s.. 1ms
+
+HOP is NAME=TRANSPORT:TARGET[,OPTION…], such as inventory=grpc:127.0.0.1:50052,timeout=500ms,retries=3. An order's worker is
+held until the hop has answered; its failure fails the order. Over queue and stream (TARGET may be env) it answers by reply=WAY
+(direct or queue; topic), or with publish only the broker's confirm is awaited. Options: scope=NAME, format=json|protobuf,
+http=h1|h2, connections=N; guards, none by default: timeout=500ms (each attempt), retries=3, backoff=10ms..1s, budget=10%,
+breaker=50%/20/1s (failures among the last 20 attempts, open for 1 s), bulkhead=8 (calls at once); no-deadline
 
 The service stops on SIGTERM and SIGINT after finishing what it accepted; a second one ends it at once.
 Logs go to stderr (RUST_LOG=info shows more). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.")]
@@ -80,6 +87,15 @@ pub struct Serve {
     /// Orders worked on at once over all listeners, where SPEC doesn't say [default: unbounded]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub workers: Option<usize>,
+    /// Call this service for each order; may be repeated, and is called in this order
+    #[arg(long, value_name = "HOP")]
+    pub next: Vec<String>,
+    /// Call the next services all at once [default: in sequence, up to the first that fails]
+    #[arg(long, requires = "next")]
+    pub next_side_by_side: bool,
+    /// Answer a second delivery of a stamped order with its receipt, without working on it again
+    #[arg(long)]
+    pub idempotent: bool,
     /// What an answered order survives: none, memory, process (kill -9), power (power cut)
     #[arg(long, value_name = "CLASS", default_value = "none")]
     pub durability: Durability,
@@ -184,6 +200,23 @@ impl Serve {
                 }
             }
         }
+        // Here too: a hop's target may hold a password.
+        match hops::read_all(&self.next) {
+            Ok(next) => {
+                if let Some(own) = next.iter().find(|next| self.consumes(next)) {
+                    return refuse(
+                        ErrorKind::ArgumentConflict,
+                        format!(
+                            "--next: hop `{}` is this service's own {} in scope `{}`, so each order would come back to it; give one of them another scope",
+                            own.name, own.transport, own.scope
+                        ),
+                    );
+                }
+            }
+            Err(sentence) => {
+                return refuse(ErrorKind::ValueValidation, format!("--next: {sentence}"));
+            }
+        }
         let listens = self.tcp.is_some() || self.rest.is_some() || self.grpc.is_some();
         if !(listens || self.queue.is_some() || self.stream.is_some()) {
             return refuse(
@@ -245,6 +278,16 @@ impl Serve {
         }
         Ok(())
     }
+
+    /// Whether this service takes its own orders from where a hop sends them.
+    fn consumes(&self, next: &hops::Next) -> bool {
+        let own = match next.transport {
+            Transport::Queue => &self.queue,
+            Transport::Stream => &self.stream,
+            Transport::Tcp | Transport::Rest | Transport::Grpc => return false,
+        };
+        own.as_ref() == Some(&next.target) && self.scope == next.scope
+    }
 }
 
 fn address(text: &str) -> Result<Address, String> {
@@ -288,7 +331,7 @@ fn or_environment(text: &str, variable: &str) -> Result<String, String> {
     }
 }
 
-fn amqp_url(text: &str) -> Result<String, String> {
+pub(crate) fn amqp_url(text: &str) -> Result<String, String> {
     let url = or_environment(text, "HOPBENCH_AMQP_URL")?;
     let rest = url.strip_prefix("amqp://").or(url.strip_prefix("amqps://"));
     match rest {
@@ -298,7 +341,7 @@ fn amqp_url(text: &str) -> Result<String, String> {
     }
 }
 
-fn brokers(text: &str) -> Result<String, String> {
+pub(crate) fn brokers(text: &str) -> Result<String, String> {
     let list = or_environment(text, "HOPBENCH_KAFKA_BROKERS")?;
     let well_formed = |broker: &str| {
         broker.rsplit_once(':').is_some_and(|(host, port)| {
@@ -313,7 +356,7 @@ fn brokers(text: &str) -> Result<String, String> {
     ))
 }
 
-fn scope(text: &str) -> Result<String, String> {
+pub(crate) fn scope(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if (1..=100).contains(&text.len()) && text.bytes().all(fits) {
         return Ok(text.to_owned());

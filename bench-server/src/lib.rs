@@ -1,8 +1,9 @@
-//! The service under measurement: one order handler behind every listener, its slowness, its ledger, its journal and
-//! the control port. It knows no load, and of the transports only that they deliver messages.
+//! The service under measurement: one order handler behind every listener, its slowness, its ledger, its journal, its
+//! next hops and the control port. It knows no load, and of the transports only that they deliver messages.
 
 pub mod cli;
 pub mod control;
+pub mod hops;
 pub mod journal;
 pub mod plant;
 pub mod ready;

@@ -4,7 +4,7 @@
 use crate::plant::{Delivery, Plant, Planted, Spec};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bench_proto::control::{Account, Progress, Reset, Span, SpanAccount};
+use bench_proto::control::{Account, Effects, Progress, Reset, Span, SpanAccount};
 use bench_proto::{ServiceLedger, Stamp};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
@@ -41,6 +41,8 @@ pub struct Run {
     malformed: BTreeMap<String, u64>,
     failed: u64,
     redelivered: u64,
+    expired: u64,
+    effects: Effects,
     start_ns: u64,
     bin_ns: u64,
     completed_bins: Vec<u32>,
@@ -67,10 +69,14 @@ pub struct Handled {
     pub began_ns: u64,
     /// When its handling had ended.
     pub ended_ns: u64,
+    /// How long of that it waited for next hops, ns.
+    pub away_ns: u64,
     /// What the slowness plan asked for.
     pub planned: Duration,
     /// How it ended.
     pub ending: Ending,
+    /// The service applies no effect twice.
+    pub idempotent: bool,
 }
 
 /// How an order ended.
@@ -84,8 +90,17 @@ pub enum Ending {
     Failed,
 }
 
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS).expect("the bounds are valid")
+}
+
+/// A histogram as accounts carry it.
+pub(crate) fn portable(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut bytes)
+        .expect("a histogram with these bounds can always be written to memory");
+    STANDARD.encode(bytes)
 }
 
 fn count(by_reason: &mut BTreeMap<String, u64>, reason: &str) {
@@ -146,6 +161,8 @@ impl Run {
             malformed: BTreeMap::new(),
             failed: 0,
             redelivered: 0,
+            expired: 0,
+            effects: Effects::default(),
             start_ns: 0,
             bin_ns: 0,
             completed_bins: Vec::new(),
@@ -201,7 +218,10 @@ impl Run {
             Ending::Failed => self.failed += 1,
         }
         if first_time {
+            self.effects.applied += 1;
             self.count_in_bin(handled.ended_ns);
+        } else if handled.ending == Ending::Done && !handled.idempotent {
+            self.effects.repeated += 1;
         }
         if let Some(window) = self.spans.first()
             && first_time
@@ -211,6 +231,21 @@ impl Run {
         }
         if let Some(stamp) = handled.stamp {
             self.measure(handled, stamp.planned_ns, first_time);
+        }
+    }
+
+    /// Whether this order was worked on to a good end in this run.
+    pub fn has_done(&self, stamp: &Stamp) -> bool {
+        let done = self.done.get(&stamp.producer);
+        self.id == Some(stamp.run) && done.is_some_and(|done| done.contains(stamp.sequence))
+    }
+
+    /// Counts an order that is not started, since its deadline has passed.
+    pub fn expire(&mut self, stamp: Option<&Stamp>) {
+        if stamp.is_some_and(|stamp| self.id != Some(stamp.run)) {
+            self.foreign += 1;
+        } else {
+            self.expired += 1;
         }
     }
 
@@ -249,6 +284,7 @@ impl Run {
 
     fn measure(&mut self, handled: &Handled, planned_ns: u64, completes: bool) {
         let handler_ns = handled.ended_ns.saturating_sub(handled.began_ns);
+        let handler_ns = handler_ns.saturating_sub(handled.away_ns);
         let completion_ns = handled.ended_ns.checked_sub(planned_ns);
         if completes && completion_ns.is_none() {
             self.negative += 1;
@@ -293,22 +329,14 @@ impl Run {
 
     /// The whole account, encoded. Costs milliseconds: call it on a copy, outside the lock.
     pub fn account(self, progress: Progress) -> Account {
-        let mut encoder = V2DeflateSerializer::new();
-        let mut encode = |histogram: &Histogram<u64>| {
-            let mut bytes = Vec::new();
-            encoder
-                .serialize(histogram, &mut bytes)
-                .expect("a histogram with these bounds can always be written to memory");
-            STANDARD.encode(bytes)
-        };
         let spans: Vec<SpanAccount> = self
             .spans
             .iter()
             .map(|state| SpanAccount {
                 name: state.span.name.clone(),
                 completed: state.completed,
-                completion: encode(&state.completion),
-                handler: encode(&state.handler),
+                completion: portable(&state.completion),
+                handler: portable(&state.handler),
             })
             .collect();
         Account {
@@ -317,9 +345,9 @@ impl Run {
             ledger: self.ledger.to_json(),
             handler: match spans.first() {
                 Some(window) => window.handler.clone(),
-                None => encode(&histogram()),
+                None => portable(&histogram()),
             },
-            planned_handler: encode(&self.planned_handler),
+            planned_handler: portable(&self.planned_handler),
             spans,
             completed_in_window: self.completed_in_window,
             negative: self.negative,
@@ -330,6 +358,11 @@ impl Run {
             failed: self.failed,
             redelivered: self.redelivered,
             completed_bins: self.completed_bins,
+            effects: self.effects,
+            expired: self.expired,
+            // What the run doesn't know is the service's to fill in.
+            hops: BTreeMap::new(),
+            catalog: 0,
             planted: None,
         }
     }

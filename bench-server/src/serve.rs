@@ -3,6 +3,7 @@
 
 use crate::cli::{Address, ControlAt, Serve};
 use crate::control::ControlPort;
+use crate::hops::{self, Hops};
 use crate::ready::Ready;
 use crate::service::{Options, OrderService};
 use crate::stop::Stop;
@@ -20,12 +21,15 @@ use tokio::task::JoinSet;
 /// Starts everything, prints the ready line, and returns once everything was stopped.
 pub async fn serve(serve: Serve, mut stop: Stop) -> anyhow::Result<()> {
     burden::plant(serve.plant.and_then(|plant| plant.codec));
-    let service = OrderService::start(options(&serve))?;
+    let base = base(&serve)?;
+    let hops = next_hops(&serve, &base).await?;
+    let service = OrderService::start(options(&serve, hops.clone()))?;
     let (control, token_file) = control(&serve, &service)?;
-    let listeners = listeners(&serve, &service).await?;
+    let listeners = listeners(&serve, &base, &service).await?;
     let ready = ready(
         &serve,
         &service,
+        hops.as_ref(),
         &listeners,
         control.as_ref(),
         token_file.as_ref(),
@@ -46,13 +50,15 @@ pub async fn serve(serve: Serve, mut stop: Stop) -> anyhow::Result<()> {
     }
 }
 
-fn options(serve: &Serve) -> Options {
+fn options(serve: &Serve, hops: Option<Hops>) -> Options {
     Options {
         slowness: serve.slow.clone().unwrap_or_else(Slowness::none),
         workers: serve.workers,
         seed: serve.seed,
         durability: serve.durability,
         journal: serve.journal.clone().unwrap_or_else(|| PathBuf::from(".")),
+        idempotent: serve.idempotent,
+        hops,
         plant: serve.plant,
     }
 }
@@ -77,14 +83,9 @@ fn control(
     Ok((Some(control), file))
 }
 
-/// Starts the listeners asked for, in the order of the table of transports.
-async fn listeners(
-    serve: &Serve,
-    service: &OrderService,
-) -> anyhow::Result<Vec<(&'static str, Listener)>> {
-    let tls = tls(serve)?;
-    let settings = |target: &str| Settings {
-        target: target.to_owned(),
+/// What the service's listeners and its next hops have in common.
+fn base(serve: &Serve) -> anyhow::Result<Settings> {
+    Ok(Settings {
         scope: serve.scope.clone(),
         format: serve.format,
         durability: serve.durability,
@@ -92,8 +93,30 @@ async fn listeners(
         partitions: serve.partitions,
         library_defaults: serve.library_defaults,
         max_body: serve.max_body,
-        tls: tls.clone(),
+        tls: tls(serve)?,
         ..Settings::default()
+    })
+}
+
+/// Connects to the services that are called for each order, if there are any.
+async fn next_hops(serve: &Serve, base: &Settings) -> anyhow::Result<Option<Hops>> {
+    if serve.next.is_empty() {
+        return Ok(None);
+    }
+    let next = hops::read_all(&serve.next).map_err(anyhow::Error::msg)?;
+    let hops = Hops::start(next, serve.next_side_by_side, base).await;
+    hops.context("--next could not be called").map(Some)
+}
+
+/// Starts the listeners asked for, in the order of the table of transports.
+async fn listeners(
+    serve: &Serve,
+    base: &Settings,
+    service: &OrderService,
+) -> anyhow::Result<Vec<(&'static str, Listener)>> {
+    let settings = |target: &str| Settings {
+        target: target.to_owned(),
+        ..base.clone()
     };
     let mut listeners = Vec::new();
     if let Some(address) = &serve.tcp {
@@ -163,6 +186,7 @@ fn warn_if_reachable(name: &str, address: &Address, encrypted: bool) {
 fn ready(
     serve: &Serve,
     service: &OrderService,
+    hops: Option<&Hops>,
     listeners: &[(&'static str, Listener)],
     control: Option<&ControlPort>,
     token_file: Option<&TokenFile>,
@@ -170,6 +194,9 @@ fn ready(
     let mut in_force = BTreeMap::from([("service".to_owned(), service_in_force(serve, service))]);
     for (name, listener) in listeners {
         in_force.insert((*name).to_owned(), listener.in_force.clone());
+    }
+    for (name, settings) in hops.into_iter().flat_map(Hops::in_force) {
+        in_force.insert(format!("next {name}"), settings.clone());
     }
     Ready {
         ready: true,
@@ -206,6 +233,8 @@ fn service_in_force(serve: &Serve, service: &OrderService) -> BTreeMap<String, S
             ("max_body", serve.max_body.to_string()),
             ("scope", serve.scope.clone()),
             ("library_defaults", serve.library_defaults.to_string()),
+            ("idempotent", serve.idempotent.to_string()),
+            ("next_side_by_side", serve.next_side_by_side.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     )

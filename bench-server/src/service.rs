@@ -1,6 +1,7 @@
-//! The one order handler behind every listener: it waits for a worker, works as slowly as it was told, validates,
-//! journals, and enters what happened into the run. It knows no transport.
+//! The one order handler behind every listener: it waits for a worker, works as slowly as it was told, validates, calls
+//! the next hops, journals, and enters what happened into the run. It knows no transport.
 
+use crate::hops::Hops;
 use crate::journal::Journal;
 use crate::plant::Spec;
 use crate::run::{Ending, Handled, Run};
@@ -32,6 +33,10 @@ pub struct Options {
     pub durability: Durability,
     /// Where the journal is kept, for the classes that keep one.
     pub journal: PathBuf,
+    /// A second delivery of a stamped order is answered without being worked on again.
+    pub idempotent: bool,
+    /// The services that are called for each order.
+    pub hops: Option<Hops>,
     /// Faults planted into the ledger, for tests of the balance.
     pub plant: Option<Spec>,
 }
@@ -48,6 +53,8 @@ struct Inner {
     in_force: RwLock<InForce>,
     run: Mutex<Run>,
     in_service: AtomicU64,
+    /// Times that the catalogue was handed out in this run.
+    catalog: AtomicU64,
     /// Numbers the orders that carry no Stamp, so that slowness has a sequence to draw from.
     unstamped: AtomicU64,
     timer: PreciseTimer,
@@ -94,6 +101,7 @@ impl OrderService {
                 }),
                 run: Mutex::new(Run::none()),
                 in_service: AtomicU64::new(0),
+                catalog: AtomicU64::new(0),
                 unstamped: AtomicU64::new(0),
                 timer: PreciseTimer::start()?,
                 journal,
@@ -111,6 +119,10 @@ impl OrderService {
         }
         self.inner.in_force.write().expect(UNPOISONED).start_ns = reset.start_ns;
         self.inner.unstamped.store(0, Ordering::Relaxed);
+        self.inner.catalog.store(0, Ordering::Relaxed);
+        if let Some(hops) = &self.inner.options.hops {
+            hops.reset();
+        }
         let last = std::mem::replace(&mut *self.inner.run(), fresh);
         // Freed here, after the lock: histograms and bitmaps of a long run are megabytes.
         drop(last);
@@ -137,7 +149,13 @@ impl OrderService {
         let copy = run.clone();
         drop(run);
         let progress = self.inner.complete(copy.progress());
-        (copy.account(progress), planted)
+        let hops = self.inner.options.hops.as_ref();
+        let account = Account {
+            hops: hops.map(Hops::account).unwrap_or_default(),
+            catalog: self.inner.catalog.load(Ordering::Relaxed),
+            ..copy.account(progress)
+        };
+        (account, planted)
     }
 
     /// The slowness in force, in its own language.
@@ -204,7 +222,22 @@ impl Inner {
         let _in_service = InService::enter(&self.in_service);
         let _worker = self.workers.take().await;
         let began_ns = now_ns();
-        let planned = self.plan(&origin, began_ns);
+        if origin.deadline_ns.is_some_and(|at_ns| at_ns <= began_ns) {
+            self.run().expire(origin.stamp.as_ref());
+            let sentence = "the order's deadline had passed before a worker was free, so it was not started";
+            return Reply::Failed(sentence.into());
+        }
+        let idempotent = self.options.idempotent;
+        // Its effect is there already: it costs a worker and no work.
+        let known = idempotent
+            && origin
+                .stamp
+                .is_some_and(|stamp| self.run().has_done(&stamp));
+        let planned = if known {
+            Planned::default()
+        } else {
+            self.plan(&origin, began_ns)
+        };
         if !planned.time.is_zero() {
             let until_ns = after(began_ns, planned.time);
             self.timer.sleep_until_ns(until_ns).await;
@@ -216,8 +249,24 @@ impl Inner {
             }
         }
         let key = key_of(&message);
+        let hops = self.options.hops.as_ref().filter(|_| !known);
+        // Boxed, as is the call: an order without next hops carries no room for them.
+        let parcel = hops.map(|hops| (hops, Box::new(hops.pack(&message))));
         let (mut reply, mut ending) = work(message, planned.fails);
-        if let (Some(journal), Reply::Done(answer)) = (&self.journal, &reply) {
+        let mut away_ns = 0;
+        if let Some((hops, parcel)) = parcel
+            && matches!(reply, Reply::Done(_))
+        {
+            let left_ns = now_ns();
+            let called = Box::pin(hops.call(parcel, origin.stamp, origin.deadline_ns)).await;
+            away_ns = now_ns() - left_ns;
+            if let Err(reason) = called {
+                reply = Reply::Failed(reason);
+                ending = Ending::Failed;
+            }
+        }
+        let journal = self.journal.as_ref().filter(|_| !known);
+        if let (Some(journal), Reply::Done(answer)) = (journal, &reply) {
             let bytes = answer.encode(Format::Protobuf);
             let durable = match journal.append(origin.stamp.as_ref(), &bytes) {
                 Ok(appended) => appended.durable().await,
@@ -235,8 +284,10 @@ impl Inner {
             key,
             began_ns,
             ended_ns: now_ns(),
+            away_ns,
             planned: planned.total(),
             ending,
+            idempotent,
         };
         self.run().record(&handled);
         reply
@@ -284,5 +335,14 @@ impl Service for OrderService {
 
     fn rejected(&self, what: &str) {
         self.inner.run().reject(what);
+    }
+
+    /// It waits for a worker as an order does, and holds it for no time.
+    fn catalog(&self) -> impl Future<Output = ()> + Send + 'static {
+        let inner = self.inner.clone();
+        async move {
+            let _worker = inner.workers.take().await;
+            inner.catalog.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

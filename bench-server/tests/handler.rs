@@ -275,7 +275,7 @@ async fn orders_without_a_stamp_or_of_another_run_are_served_and_counted_apart()
             sequence: 0,
             planned_ns: now_ns(),
         }),
-        redelivered: false,
+        ..Origin::default()
     };
     assert!(matches!(
         service.handle(orders.next(3), foreign).await,

@@ -30,6 +30,16 @@ pub struct Slowness {
     workers: Option<usize>,
 }
 
+/// Reads a duration as the language writes it, such as `200us`, `1.5ms` or `10s`, up to `longest`. The error is a sentence.
+pub fn read_duration(text: &str, longest: Duration) -> Result<Duration, String> {
+    duration::parse(text, longest)
+}
+
+/// Writes a duration in the largest unit that shows it without a fraction.
+pub fn show_duration(duration: Duration) -> String {
+    duration::show(duration)
+}
+
 /// What one order's handling is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Planned {

@@ -34,6 +34,8 @@ pub fn service_with(slow: &str, change: impl FnOnce(&mut Options)) -> OrderServi
         seed: 7,
         durability: Durability::None,
         journal: std::env::temp_dir(),
+        idempotent: false,
+        hops: None,
         plant: None,
     };
     change(&mut options);
@@ -77,7 +79,7 @@ pub fn origin(sequence: u64) -> Origin {
             sequence,
             planned_ns: bench_host::clock::now_ns(),
         }),
-        redelivered: false,
+        ..Origin::default()
     }
 }
 
