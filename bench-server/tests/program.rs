@@ -175,7 +175,9 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
     std::fs::write(taken.path(), "not a token").unwrap();
     let taken = taken.path().to_str().unwrap();
     let listener = ["--tcp", "127.0.0.1:0"];
-    let cases: [(&[&str], &str); 22] = [
+    let own_queue = ["--queue", "amqp://me:secret@host"];
+    let own_queue = [&own_queue[..], &["--next", "a=queue:amqp://me:secret@host"]].concat();
+    let cases: [(&[&str], &str); 27] = [
         (&[], "give --tcp, --rest, --grpc, --queue or --stream"),
         (&["--rest", "here"], "expected an address"),
         (&["--rest", "127.0.0.1:70000"], "expected an address"),
@@ -198,6 +200,11 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
         (&["--tls"], "--certificate FILE and --key FILE"),
         (&["--tls", "--certificate", "c.pem"], "--key <FILE>"),
         (&["--queue", "amqps://me:secret@host"], "expected --tls"),
+        (&["--next", "inventory"], "NAME=TRANSPORT:TARGET"),
+        (&["--next", "a=queue:env"], "HOPBENCH_AMQP_URL"),
+        (&["--next", "a=queue:http://me:secret@h"], "amqp://"),
+        (&["--next-side-by-side"], "--next"),
+        (&own_queue, "come back to it"),
     ];
     for (flags, says) in cases {
         let mut command = command(if flags.is_empty() { &[] } else { &listener });
