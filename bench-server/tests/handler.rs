@@ -321,6 +321,47 @@ async fn a_redelivered_order_is_a_duplicate_and_no_second_completion() {
 }
 
 #[tokio::test]
+async fn an_order_past_its_deadline_is_not_started_and_is_in_no_ledger() {
+    let service = service("");
+    service.reset(&reset(), None);
+    let mut orders = Orders::new();
+    let until = |deadline_ns, sequence| Origin {
+        deadline_ns: Some(deadline_ns),
+        ..origin(sequence)
+    };
+    for sequence in 0..3 {
+        let late = service.handle(orders.next(sequence), until(now_ns(), sequence));
+        let reply = late.await;
+        assert!(
+            matches!(&reply, Reply::Failed(why) if why.contains("not started")),
+            "{reply:?}"
+        );
+    }
+    let in_time = service.handle(orders.next(3), until(u64::MAX, 3));
+    assert!(matches!(in_time.await, Reply::Done(_)));
+    let (account, _) = service.account();
+    assert_eq!((account.expired, account.failed), (3, 0));
+    assert_eq!(ledger(&account).delivered(), 1);
+    assert_eq!(account.progress.completed, 1);
+}
+
+#[tokio::test]
+async fn an_order_that_comes_twice_at_once_has_one_effect_in_an_idempotent_service() {
+    for (idempotent, repeated) in [(true, 0), (false, 1)] {
+        let service = service_with("5ms", |options| options.idempotent = idempotent);
+        service.reset(&reset(), None);
+        let first = service.handle(Orders::new().next(0), origin(0));
+        let second = service.handle(Orders::new().next(0), origin(0));
+        let (first, second) = tokio::join!(first, second);
+        assert!(matches!((first, second), (Reply::Done(_), Reply::Done(_))));
+        let (account, _) = service.account();
+        let effects = account.effects;
+        assert_eq!((effects.applied, effects.repeated), (1, repeated));
+        assert_eq!(account.progress.delivered, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_reset_forgets_the_last_run_whole() {
     let service = service("");
     service.reset(&reset(), None);
