@@ -1,8 +1,8 @@
 //! The command line: what the user may say, and the refusal of what can't be meant, before anything starts. It opens
 //! nothing and listens nowhere.
 
-use crate::{hops, plant};
 use crate::token::{self, Token};
+use crate::{hops, plant};
 use bench_host::place::Cpus;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format};

@@ -224,7 +224,8 @@ impl Inner {
         let began_ns = now_ns();
         if origin.deadline_ns.is_some_and(|at_ns| at_ns <= began_ns) {
             self.run().expire(origin.stamp.as_ref());
-            let sentence = "the order's deadline had passed before a worker was free, so it was not started";
+            let sentence =
+                "the order's deadline had passed before a worker was free, so it was not started";
             return Reply::Failed(sentence.into());
         }
         let idempotent = self.options.idempotent;

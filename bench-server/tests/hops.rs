@@ -39,7 +39,10 @@ async fn place(address: &str, sequence: u64, more: &[(&'static str, &str)]) -> (
         ("content-type", "application/json".to_owned()),
         (Stamp::HEADER, String::from_utf8(stamp.to_vec()).unwrap()),
     ];
-    headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    headers.extend(
+        more.iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
     let body = Format::Json.encode(&order);
     let (status, body) = http(address, "POST", "/v1/orders", &headers, body).await;
     (status, String::from_utf8_lossy(&body).into_owned())
@@ -131,7 +134,10 @@ async fn a_chain_of_three_carries_every_order_to_its_end_with_its_stamp() {
         assert_eq!(settings["hop.way"], "awaited");
         assert_eq!(settings["guard.retries"], "0");
 
-        assert_eq!(place_all(&first, ORDERS).await, BTreeMap::from([(200, ORDERS)]));
+        assert_eq!(
+            place_all(&first, ORDERS).await,
+            BTreeMap::from([(200, ORDERS)])
+        );
         let mut accounts = Vec::new();
         for program in [&first, &middle, &last] {
             accounts.push(program.control().account().await);
@@ -188,7 +194,10 @@ async fn in_sequence_the_first_failure_is_the_last_call_and_side_by_side_all_are
     for (more, reached) in [(&[][..], 0), (&["--next-side-by-side"][..], ORDERS)] {
         good.control().reset(&reset()).await;
         let checkout = calling(&hops, more).await;
-        assert_eq!(place_all(&checkout, ORDERS).await, BTreeMap::from([(500, ORDERS)]));
+        assert_eq!(
+            place_all(&checkout, ORDERS).await,
+            BTreeMap::from([(500, ORDERS)])
+        );
         let (_, sentence) = place(checkout.rest(), ORDERS, &[]).await;
         assert!(sentence.contains("next hop payment"), "{sentence}");
         let account = checkout.control().account().await;
@@ -345,7 +354,10 @@ async fn retries_are_attempts_beyond_the_calls_and_duplicates_at_the_hop() {
         let stock = start(&["--rest", "127.0.0.1:0", "--slow", "fail=100%"]).await;
         let hop = format!("stock=rest:{},{options}", stock.rest());
         let checkout = calling(&[hop], &[]).await;
-        assert_eq!(place_all(&checkout, ORDERS).await, BTreeMap::from([(500, ORDERS)]));
+        assert_eq!(
+            place_all(&checkout, ORDERS).await,
+            BTreeMap::from([(500, ORDERS)])
+        );
         let hop = &checkout.control().account().await.hops["stock"];
         identities_hold(hop);
         assert_eq!(hop.attempts - hop.calls, retried, "{options}");
@@ -521,7 +533,10 @@ mod brokers {
             };
             let consumer = broker.consumer(&durable(0)).await;
             let publisher = broker.caller(",publish", &durable(1)).await;
-            assert_eq!(place_all(&publisher, ORDERS).await, BTreeMap::from([(200, ORDERS)]));
+            assert_eq!(
+                place_all(&publisher, ORDERS).await,
+                BTreeMap::from([(200, ORDERS)])
+            );
             let account = until(&consumer, "everything published is delivered", |account| {
                 account.progress.delivered == ORDERS && account.progress.in_service == 0
             })
@@ -535,7 +550,10 @@ mod brokers {
 
             consumer.control().reset(&reset()).await;
             let asker = broker.caller("", &durable(2)).await;
-            assert_eq!(place_all(&asker, ORDERS).await, BTreeMap::from([(200, ORDERS)]));
+            assert_eq!(
+                place_all(&asker, ORDERS).await,
+                BTreeMap::from([(200, ORDERS)])
+            );
             // Replied, so it is done already.
             assert_eq!(progress(&consumer).await.delivered, ORDERS);
             let slow = r#"{"slowness": "fail=100%"}"#;
@@ -563,7 +581,10 @@ mod brokers {
         for broker in brokers("deadline") {
             let consumer = broker.consumer(&["--slow", "1s workers=1"]).await;
             let asker = broker.caller(",timeout=100ms", &[]).await;
-            assert_eq!(place_all(&asker, ORDERS).await, BTreeMap::from([(500, ORDERS)]));
+            assert_eq!(
+                place_all(&asker, ORDERS).await,
+                BTreeMap::from([(500, ORDERS)])
+            );
             let hop = &asker.control().account().await.hops["mail"];
             identities_hold(hop);
             assert_eq!(hop.timed_out, ORDERS);

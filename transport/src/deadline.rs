@@ -82,7 +82,10 @@ mod tests {
         let deadline = Deadline::new(PATIENCE);
         for _ in 0..3 {
             let start = Instant::now();
-            assert_eq!(deadline.within(deadline.patience(), pending::<()>()).await, None);
+            assert_eq!(
+                deadline.within(deadline.patience(), pending::<()>()).await,
+                None
+            );
             assert!(start.elapsed() >= PATIENCE, "never early");
             let patient = Deadline::new(Duration::from_secs(60));
             // Two that use one timer after the other, and the second only after the first's time.
@@ -91,10 +94,16 @@ mod tests {
                 7
             };
             assert_eq!(patient.within(patient.patience(), slow).await, Some(7));
-            assert_eq!(patient.within(patient.patience(), yield_now()).await, Some(()));
+            assert_eq!(
+                patient.within(patient.patience(), yield_now()).await,
+                Some(())
+            );
             // The kept timer fires with nobody waiting.
             sleep(2 * PATIENCE).await;
-            assert_eq!(deadline.within(deadline.patience(), yield_now()).await, Some(()));
+            assert_eq!(
+                deadline.within(deadline.patience(), yield_now()).await,
+                Some(())
+            );
             assert_eq!(patient.idle.borrow().len(), 1);
         }
         assert_eq!(deadline.idle.borrow().len(), 1);
@@ -106,7 +115,10 @@ mod tests {
         let start = Instant::now();
         let late = async {
             sleep(PATIENCE / 2).await;
-            assert_eq!(deadline.within(deadline.patience(), pending::<()>()).await, None);
+            assert_eq!(
+                deadline.within(deadline.patience(), pending::<()>()).await,
+                None
+            );
             assert!(
                 start.elapsed() >= PATIENCE * 3 / 2,
                 "its own, not the other's"
@@ -120,7 +132,10 @@ mod tests {
     #[tokio::test]
     async fn work_that_is_done_at_once_takes_no_timer() {
         let deadline = Deadline::new(PATIENCE);
-        assert_eq!(deadline.within(deadline.patience(), async { 1 }).await, Some(1));
+        assert_eq!(
+            deadline.within(deadline.patience(), async { 1 }).await,
+            Some(1)
+        );
         assert!(deadline.idle.borrow().is_empty());
     }
 

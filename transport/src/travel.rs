@@ -3,8 +3,8 @@
 //! up, so there it says the instant, on the clock that all processes of one host share (as the Stamp's).
 
 use bench_host::clock::{after, now_ns};
-use http::header::{HeaderMap, HeaderName};
 use http::HeaderValue;
+use http::header::{HeaderMap, HeaderName};
 use std::time::Duration;
 
 /// HTTP header: milliseconds that are left.
@@ -52,7 +52,9 @@ pub(crate) fn heard_by_grpc(value: Option<&[u8]>) -> Option<u64> {
 /// The instant that a message's header names, if it has one.
 pub(crate) fn instant_of(value: Option<&[u8]>) -> Result<Option<u64>, String> {
     let Some(value) = value else { return Ok(None) };
-    let read = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    let read = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok());
     read.map(Some).ok_or_else(|| {
         format!(
             "expected {DEADLINE} as nanoseconds of CLOCK_MONOTONIC in decimal digits, got {:?}; leave it out to set no deadline",
@@ -66,7 +68,10 @@ fn timeout_text(left: Duration) -> String {
 }
 
 fn timeout_of(value: &[u8]) -> Result<Duration, String> {
-    let plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let plain = |text: &&str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
     let text = std::str::from_utf8(value).ok().filter(plain);
     let longest = LONGEST.as_secs_f64() * 1e3;
     text.and_then(|text| text.parse::<f64>().ok())
@@ -117,7 +122,9 @@ mod tests {
 
     #[test]
     fn what_is_no_timeout_is_answered_with_what_one_looks_like() {
-        for text in ["", "soon", "-1", "NaN", "inf", "1e3", "1.2.3", "86400001", "5s"] {
+        for text in [
+            "", "soon", "-1", "NaN", "inf", "1e3", "1.2.3", "86400001", "5s",
+        ] {
             let why = timeout_of(text.as_bytes()).unwrap_err();
             assert!(why.contains("49.5") && why.contains(text), "{why}");
         }
@@ -133,7 +140,9 @@ mod tests {
         say(&mut headers, Some(deadline));
         let heard_ns = heard(&headers).unwrap().unwrap();
         // It goes by two readings of the clock, so it can only be later, and by less than the test takes.
-        assert!(heard_ns + 1_000 >= deadline && heard_ns < after(deadline, Duration::from_secs(60)));
+        assert!(
+            heard_ns + 1_000 >= deadline && heard_ns < after(deadline, Duration::from_secs(60))
+        );
         say(&mut headers, Some(1));
         assert_eq!(headers[TIMEOUT], "0.000");
     }

@@ -442,7 +442,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_budget_allows_its_share_of_the_first_attempts_exactly() {
-        for (options, retried) in [(",budget=10%", 10), (",budget=30%", 30), (",budget=0.5%", 0)] {
+        for (options, retried) in [
+            (",budget=10%", 10),
+            (",budget=30%", 30),
+            (",budget=0.5%", 0),
+        ] {
             let gate = gate(&format!(",retries=3{options}"));
             calls(&gate, 100, failure).await;
             let account = gate.account();

@@ -150,9 +150,9 @@ fn shape() -> String {
 fn split(transport: Transport, rest: &str) -> (String, Vec<&str>) {
     let mut pieces = rest.split(',').peekable();
     let mut target = pieces.next().unwrap_or_default().to_owned();
-    while let Some(piece) = pieces
-        .next_if(|piece| transport == Transport::Stream && piece.contains(':') && !piece.contains('='))
-    {
+    while let Some(piece) = pieces.next_if(|piece| {
+        transport == Transport::Stream && piece.contains(':') && !piece.contains('=')
+    }) {
         target.push(',');
         target.push_str(piece);
     }
@@ -270,7 +270,9 @@ impl Next {
         }
         match (transport, self.way) {
             (Transport::Queue, Way::Reply(ReplyVia::Topic)) => {
-                return Err("a reply by topic is Kafka's; expected reply=direct or reply=queue".into());
+                return Err(
+                    "a reply by topic is Kafka's; expected reply=direct or reply=queue".into(),
+                );
             }
             (Transport::Stream, Way::Reply(ReplyVia::Direct | ReplyVia::Queue)) => {
                 return Err("RabbitMQ alone replies so; expected reply=topic".into());
@@ -278,14 +280,18 @@ impl Next {
             _ => {}
         }
         if said.contains("http") && transport != Transport::Rest {
-            return Err(format!("`http` is for rest, got it on {transport}; drop it"));
+            return Err(format!(
+                "`http` is for rest, got it on {transport}; drop it"
+            ));
         }
         if transport == Transport::Grpc && self.format == Format::Json {
             return Err("gRPC is protobuf; drop format=json".into());
         }
         for option in ["backoff", "budget"] {
             if said.contains(option) && self.guards.retries == 0 {
-                return Err(format!("`{option}` is about retries; say how many with retries=3"));
+                return Err(format!(
+                    "`{option}` is about retries; say how many with retries=3"
+                ));
             }
         }
         if self.connections == 0 {
@@ -373,12 +379,16 @@ fn percent(key: &str, text: &str) -> Result<f64, String> {
         .filter(|number| number.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
         .and_then(|number| number.parse().ok())
         .filter(|percent| (0.001..=100.0).contains(percent))
-        .ok_or_else(|| format!("expected {key}= with a share such as 10%, up to 100%; got `{text}`"))
+        .ok_or_else(|| {
+            format!("expected {key}= with a share such as 10%, up to 100%; got `{text}`")
+        })
 }
 
 fn backoff(text: &str) -> Result<(Duration, Duration), String> {
     let (first, most) = text.split_once("..").ok_or_else(|| {
-        format!("expected backoff= with its first and its longest pause, such as 10ms..1s, got `{text}`")
+        format!(
+            "expected backoff= with its first and its longest pause, such as 10ms..1s, got `{text}`"
+        )
     })?;
     let (first, most) = (duration("backoff", first)?, duration("backoff", most)?);
     if first > most {
@@ -414,10 +424,34 @@ mod tests {
     #[test]
     fn a_hop_is_awaited_and_unguarded_unless_it_is_said_otherwise() {
         for (text, transport, way, format, connections) in [
-            ("a=tcp:h:1", Transport::Tcp, Way::Awaited, Format::Protobuf, 64),
-            ("a=rest:h:1", Transport::Rest, Way::Awaited, Format::Json, 64),
-            ("a=rest:h:1,http=h2", Transport::Rest, Way::Awaited, Format::Json, 1),
-            ("a=grpc:[::1]:1", Transport::Grpc, Way::Awaited, Format::Protobuf, 1),
+            (
+                "a=tcp:h:1",
+                Transport::Tcp,
+                Way::Awaited,
+                Format::Protobuf,
+                64,
+            ),
+            (
+                "a=rest:h:1",
+                Transport::Rest,
+                Way::Awaited,
+                Format::Json,
+                64,
+            ),
+            (
+                "a=rest:h:1,http=h2",
+                Transport::Rest,
+                Way::Awaited,
+                Format::Json,
+                1,
+            ),
+            (
+                "a=grpc:[::1]:1",
+                Transport::Grpc,
+                Way::Awaited,
+                Format::Protobuf,
+                1,
+            ),
             (
                 "a=queue:amqp://u:p@h:1/%2f",
                 Transport::Queue,
@@ -435,7 +469,11 @@ mod tests {
         ] {
             let next = read(text);
             assert_eq!((next.transport, next.way), (transport, way), "{text}");
-            assert_eq!((next.format, next.connections), (format, connections), "{text}");
+            assert_eq!(
+                (next.format, next.connections),
+                (format, connections),
+                "{text}"
+            );
             assert_eq!((next.name.as_str(), next.scope.as_str()), ("a", "orders"));
             assert!(next.deadline_travels);
             assert_eq!(next.guards, Guards::default(), "{text}");

@@ -179,9 +179,7 @@ impl Inner {
     ) -> Exchanged {
         match &self.wires {
             Wires::H1(lines) => lines.exchange(request, deadline_ns, sent_ns).await,
-            Wires::H2(connections) => {
-                multiplexed(connections, request, deadline_ns, sent_ns).await
-            }
+            Wires::H2(connections) => multiplexed(connections, request, deadline_ns, sent_ns).await,
         }
     }
 

@@ -158,10 +158,7 @@ fn router<S: Service>(desk: Desk<S>, max_body: usize) -> Router {
         .route(path(Kind::Order), post(order::<S>))
         .route(LIST_PATH, post(orders::<S>))
         .route(path(Kind::Blob), post(echo::<S>))
-        .route(
-            "/v1/catalog",
-            get(catalog::<S>),
-        )
+        .route("/v1/catalog", get(catalog::<S>))
         .route(
             "/healthz",
             get(|| async { json(StatusCode::OK, r#"{"status":"ok"}"#) }),
