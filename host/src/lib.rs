@@ -5,6 +5,7 @@ pub mod clock;
 pub mod cpu;
 pub mod disk;
 pub mod error;
+pub mod limits;
 pub mod machine;
 pub mod place;
 pub mod timer;

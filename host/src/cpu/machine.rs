@@ -63,6 +63,22 @@ impl MachineCpu {
         })
     }
 
+    /// What the machine did since it was started.
+    #[must_use]
+    pub fn since_boot(&self) -> MachineUsage {
+        let CoreTime {
+            busy_ns,
+            idle_ns,
+            steal_ns,
+        } = self.total;
+        MachineUsage {
+            // Every core is busy, idle or robbed: together that is the time that passed, once for each.
+            elapsed_ns: (busy_ns + idle_ns + steal_ns) / self.cores.len().max(1) as u64,
+            total: self.total,
+            cores: self.cores.clone(),
+        }
+    }
+
     /// What the machine did since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> MachineUsage {
@@ -129,6 +145,9 @@ mod tests {
         // Sampled in ticks, so to within a factor of two, not to the ns.
         assert!(usage.total.busy_ns > 100_000_000, "{usage:?}");
         assert!(!usage.cores.is_empty());
+        let whole = MachineCpu::read().unwrap().since_boot();
+        assert!(whole.total.busy_ns >= usage.total.busy_ns);
+        assert!(whole.elapsed_ns >= usage.elapsed_ns, "{whole:?}");
     }
 
     #[test]
