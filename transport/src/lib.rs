@@ -141,10 +141,10 @@ impl Connecting {
     pub fn check(self, transport: Transport) -> Result<(), String> {
         match (self, transport) {
             (Self::PerCall, Transport::Stream) => Err(
-                "nobody opens a Kafka producer per record, and so this does not; the sources' habit, a flush after each send, is as-written".into(),
+                "expected kept or as-written on Kafka, got per-call; nobody opens a producer per record, and the sources' habit, a flush after each send, is as-written".into(),
             ),
             (Self::AsWritten, Transport::Tcp | Transport::Grpc) => Err(format!(
-                "the sources have no sample of {transport} with connections of its own kind; use kept or per-call"
+                "expected kept or per-call over {transport}, got as-written; the sources have no sample of it that connects in a way of its own"
             )),
             _ => Ok(()),
         }

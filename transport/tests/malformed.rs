@@ -193,7 +193,10 @@ fn every_kind_of_bad_request_has_its_status_and_its_name() {
             if what != "rest head" {
                 let body = answer.split("\r\n\r\n").nth(1).unwrap();
                 let problem: serde_json::Value = serde_json::from_str(body).unwrap();
-                assert!(problem["error"].as_str().unwrap().len() > 20, "{body}");
+                assert!(
+                    problem["error"].as_str().unwrap().contains("expected"),
+                    "{body}"
+                );
             }
             good_order_goes_through::<RestH1>(&shop, &listener).await;
         }
@@ -204,6 +207,113 @@ fn every_kind_of_bad_request_has_its_status_and_its_name() {
         })
         .await;
         good_order_goes_through::<RestH1>(&shop, &listener).await;
+        listener.stop().await;
+    });
+}
+
+/// Bodies that are no order, by content type, with what is wrong with each.
+fn no_orders() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let (json, protobuf) = ("application/json", "application/x-protobuf");
+    let deep = "[".repeat(500).into_bytes();
+    vec![
+        (json, "nothing", b"".to_vec()),
+        (json, "a half", br#"{"order_id": "a"#.to_vec()),
+        (json, "a list", b"[]".to_vec()),
+        (json, "a text", br#""order""#.to_vec()),
+        (json, "a number for a text", br#"{"order_id": 5}"#.to_vec()),
+        (json, "a table for a list", br#"{"lines": {}}"#.to_vec()),
+        (
+            json,
+            "a key twice",
+            br#"{"order_id": "a", "order_id": "b"}"#.to_vec(),
+        ),
+        (json, "no UTF-8", b"{\"order_id\": \"\xff\xfe\"}".to_vec()),
+        (json, "more behind it", b"{} {}".to_vec()),
+        (json, "too deep", deep),
+        (json, "protobuf", vec![0x0a, 0x01, b'a']),
+        (protobuf, "field zero", vec![0x00, 0x00]),
+        (protobuf, "a tag alone", vec![0x0a]),
+        (protobuf, "shorter than it says", vec![0x0a, 0x05, b'a']),
+        (
+            protobuf,
+            "longer than all memory",
+            [&[0x0a][..], &[0xff; 8], &[0x7f]].concat(),
+        ),
+        (protobuf, "a number without end", vec![0xff; 11]),
+        (protobuf, "a group left open", vec![0x0b]),
+        (protobuf, "a group that was none", vec![0x0c]),
+        (protobuf, "a wire type that there is not", vec![0x0e, 0x00]),
+        (protobuf, "a number for a text", vec![0x08, 0x05]),
+        (protobuf, "no UTF-8", vec![0x0a, 0x02, 0xff, 0xfe]),
+        (protobuf, "JSON", b"{\"order_id\": \"a\"}".to_vec()),
+    ]
+}
+
+#[test]
+fn every_body_that_is_no_order_is_refused_with_what_was_expected() {
+    between_two_ends(async |service| {
+        let (shop, listener) = listen::<RestH1>(&service).await;
+        for (kind, what, body) in no_orders() {
+            let before = counted(&shop, "rest malformed");
+            let head = format!(
+                "POST /v1/orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            let request = [head.as_bytes(), &body].concat();
+            let answer = say(&listener.address, &request).await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(
+                answer.starts_with("HTTP/1.1 400 "),
+                "{kind}, {what}: {answer}"
+            );
+            let problem = answer.split("\r\n\r\n").nth(1).unwrap();
+            let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+            let said = problem["error"].as_str().unwrap();
+            let length = format!("got {} bytes", body.len());
+            assert!(
+                said.contains("expected one Order") && said.contains(&length),
+                "{kind}, {what}: {said}"
+            );
+            assert_eq!(
+                counted(&shop, "rest malformed"),
+                before + 1,
+                "{kind}, {what}"
+            );
+        }
+        good_order_goes_through::<RestH1>(&shop, &listener).await;
+        listener.stop().await;
+    });
+}
+
+#[test]
+fn every_header_that_is_no_stamp_is_refused_with_what_was_expected() {
+    between_two_ends(async |service| {
+        let (shop, listener) = listen::<RestH1>(&service).await;
+        let order = serde_json::to_string(&good_order(0)).unwrap();
+        let length = format!("content-length: {}", order.len());
+        let good = support::stamp(0).to_text();
+        let good = String::from_utf8_lossy(&good).into_owned();
+        for bad in [
+            String::new(),
+            "not-a-stamp".into(),
+            good[1..].to_owned(),
+            format!("{good}A"),
+            format!("{good}="),
+            // 32 bytes, and not ours.
+            "A".repeat(43),
+            format!("+{}", &good[1..]),
+            format!("{} {}", &good[..20], &good[21..]),
+        ] {
+            let before = counted(&shop, "rest stamp");
+            let stamp = format!("{}: {bad}", Stamp::HEADER);
+            let head = ["content-type: application/json", &stamp, &length];
+            let answer = say(&listener.address, &post("/v1/orders", &head, &order)).await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{bad}: {answer}");
+            assert!(answer.contains("expected a Stamp"), "{bad}: {answer}");
+            assert_eq!(counted(&shop, "rest stamp"), before + 1, "{bad}");
+        }
+        assert_eq!(shop.delivered(), 0);
         listener.stop().await;
     });
 }

@@ -310,7 +310,9 @@ fn origin<S: Service>(desk: &Desk<S>, metadata: &MetadataMap) -> Result<Origin, 
     let Some(value) = metadata.get_bin(STAMP) else {
         return Ok(origin);
     };
-    let bytes = value.to_bytes().map_err(|error| error.to_string());
+    let bytes = value
+        .to_bytes()
+        .map_err(|error| format!("expected the Stamp's bytes in base64 in {STAMP}: {error}"));
     let stamp = bytes.and_then(|bytes| Stamp::from_bytes(&bytes).map_err(|e| e.to_string()));
     match stamp {
         Ok(stamp) => Ok(Origin {

@@ -283,7 +283,9 @@ fn format(headers: &HeaderMap) -> Result<Format, Rejected> {
             "expected content-type {} or {}, got {}",
             Format::Json.content_type(),
             Format::Protobuf.content_type(),
-            given.map_or("none".into(), |given| format!("{given:?}")),
+            given.map_or("none".into(), |given| String::from_utf8_lossy(
+                given.as_bytes()
+            )),
         );
         (
             "rest content type",
@@ -303,19 +305,19 @@ fn stamp(headers: &HeaderMap) -> Result<Option<Stamp>, Rejected> {
 
 async fn unknown_path<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
     let text = format!(
-        "no {}; there are POST {}, POST {LIST_PATH}, POST {}, GET /v1/catalog, GET /healthz and GET {CONTRACT_PATH}",
-        request.uri().path(),
+        "expected POST {}, POST {LIST_PATH}, POST {}, GET /v1/catalog, GET /healthz or GET {CONTRACT_PATH}, got {}",
         path(Kind::Order),
         path(Kind::Blob),
+        request.uri().path(),
     );
     reject(&shared.desk, ("rest path", StatusCode::NOT_FOUND, text))
 }
 
 async fn wrong_method<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
     let text = format!(
-        "{} does not take {}; orders and echoes are POST, the rest is GET",
-        request.uri().path(),
+        "expected POST for orders and echoes and GET for the rest, got {} {}",
         request.method(),
+        request.uri().path(),
     );
     let rejected = ("rest method", StatusCode::METHOD_NOT_ALLOWED, text);
     reject(&shared.desk, rejected)

@@ -219,6 +219,8 @@ fn take_answer(input: &[u8], limit: usize) -> Result<Option<Answered<'_>>, Broke
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     const STAMP: Stamp = Stamp {
         run: 1,
@@ -287,5 +289,54 @@ mod tests {
         assert_eq!(name(&[0, 0, 0, 3, 0, STAMPED, 0]), "tcp frame");
         assert_eq!(name(&[0, 0, 0, 2, 9, 0]), "tcp kind");
         assert_eq!(name(&[0, 0, 0, 2, 0, 4]), "tcp flags");
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_reads_back_whatever_stands_behind_it(
+            order: bool,
+            json: bool,
+            stamped: bool,
+            body in vec(any::<u8>(), 0..60),
+            behind in vec(any::<u8>(), 0..20),
+        ) {
+            let kind = if order { Kind::Order } else { Kind::Blob };
+            let format = if json { Format::Json } else { Format::Protobuf };
+            let stamp = stamped.then_some(&STAMP);
+            let mut wire = BytesMut::new();
+            put_request(&mut wire, kind, format, stamp, &body);
+            let length = wire.len();
+            wire.extend_from_slice(&behind);
+            let (read, used) = take_request(&wire, 60).unwrap().unwrap();
+            prop_assert_eq!((used, read.kind, read.format), (length, kind, format));
+            prop_assert_eq!(read.body, &body[..]);
+            prop_assert_eq!(read.stamp.is_some(), stamped);
+        }
+
+        #[test]
+        fn no_bytes_are_more_than_a_broken_frame(
+            mut bytes in vec(any::<u8>(), 0..120),
+            believable: bool,
+        ) {
+            // A prefix drawn like the rest would nearly always be too long.
+            if believable {
+                bytes.iter_mut().take(3).for_each(|byte| *byte = 0);
+            }
+            match take_request(&bytes, 60) {
+                Ok(Some((request, used))) => {
+                    prop_assert!(used <= bytes.len() && request.body.len() <= 60);
+                }
+                Ok(None) => {}
+                Err(broken) => prop_assert!(broken.text.contains("expected"), "{}", broken.text),
+            }
+            match take_answer(&bytes, 60) {
+                Ok(Some((_, body, used))) => {
+                    prop_assert!(used <= bytes.len());
+                    prop_assert_eq!(used, answer_len(body.len()));
+                }
+                Ok(None) => {}
+                Err(broken) => prop_assert!(broken.text.contains("expected"), "{}", broken.text),
+            }
+        }
     }
 }
