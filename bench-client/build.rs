@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "proto",
     "host",
     "transport",
+    "usage",
     "bench-server",
     "bench-client",
     "Cargo.toml",

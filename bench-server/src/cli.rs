@@ -7,6 +7,7 @@ use bench_host::place::Cpus;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format};
 use bench_transport::Transport;
+use bench_usage::whole;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -43,7 +44,11 @@ http=h1|h2, connections=N; guards, none by default: timeout=500ms (each attempt)
 breaker=50%/20/1s (failures among the last 20 attempts, open for 1 s), bulkhead=8 (calls at once); no-deadline
 
 The service stops on SIGTERM and SIGINT after finishing what it accepted; a second one ends it at once.
-Logs go to stderr (RUST_LOG=info shows more). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.")]
+Logs go to stderr (RUST_LOG=info shows more). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.
+
+Examples:
+  bench-server serve --rest 127.0.0.1:8080 --grpc 127.0.0.1:50051
+  bench-server serve --queue env --slow '5ms:90,200ms:10' --workers 8")]
 pub struct Serve {
     /// Listen for length-prefixed orders, host:port (port 0: any free one; so everywhere)
     #[arg(long, value_name = "ADDR", value_parser = address)]
@@ -106,10 +111,10 @@ pub struct Serve {
     #[arg(long, value_name = "FORMAT", default_value = "protobuf")]
     pub format: Format,
     /// Messages that a broker transport takes before it has finished earlier ones
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=u16::MAX))]
     pub prefetch: u16,
     /// Partitions of the Kafka topic
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=1_000_i32))]
     pub partitions: i32,
     /// Leave to each library what is matched otherwise (Nagle, HTTP/2 windows, prefetch, fetch back-off)
     #[arg(long)]
@@ -118,10 +123,10 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size)]
     pub max_body: usize,
     /// Threads that work [default: as many as the CPUs it may use]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=1_024_u16))]
     pub threads: Option<u16>,
     /// What the slowness is drawn from: equal seeds give equal delays on every transport
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     pub seed: u64,
     /// Run on these CPUs only, such as 0 or 0,2-3
     #[arg(long, value_name = "CPUS", value_parser = cpus)]
@@ -138,7 +143,10 @@ pub struct Serve {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 It prints a JSON line once it listens, and on SIGTERM or SIGINT one with the connections and bytes that it passed on.
-A new connection's handshake is waited for too: its first bytes come two delays later than on an open one.")]
+A new connection's handshake is waited for too: its first bytes come two delays later than on an open one.
+
+Examples:
+  bench-server relay --to 127.0.0.1:8080 --delay-us 500")]
 pub struct Relay {
     /// Listen here, host:port (port 0: any free one)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = resolved)]
@@ -147,7 +155,7 @@ pub struct Relay {
     #[arg(long, value_name = "HOST:PORT", value_parser = some_address)]
     pub to: String,
     /// Delay of every byte, each way, in microseconds
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = whole(0..=10_000_000_u64))]
     pub delay_us: u64,
     /// Run on these CPUs only, such as 0 or 0,2-3
     #[arg(long, value_name = "CPUS", value_parser = cpus)]
@@ -159,6 +167,12 @@ pub struct Relay {
 
 /// An address as resolved. (A type of its own: clap takes a bare list for a flag that may be given many times.)
 pub type Resolved = std::sync::Arc<[SocketAddr]>;
+
+/// Addresses as people write them.
+pub fn written(addresses: &[SocketAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
 
 /// An address to listen on: what the user wrote, and what it resolves to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,7 +241,7 @@ impl Serve {
         if self.tls && listens && self.certificate.is_none() {
             return refuse(
                 ErrorKind::MissingRequiredArgument,
-                "--tls on a listener needs what it shows; give --certificate FILE and --key FILE"
+                "expected what a listener with --tls shows, got none; give --certificate FILE and --key FILE"
                     .into(),
             );
         }
@@ -246,7 +260,7 @@ impl Serve {
             return refuse(
                 ErrorKind::MissingRequiredArgument,
                 format!(
-                    "--durability {class} keeps a journal; say in which folder with --journal DIR"
+                    "expected a folder for the journal that --durability {class} keeps; name one with --journal DIR"
                 ),
             );
         }
@@ -254,7 +268,7 @@ impl Serve {
         if token_file.is_some() && self.control == ControlAt::Off {
             return refuse(
                 ErrorKind::ArgumentConflict,
-                "--token-file is for the control port, which --control off leaves out; drop one of the two".into(),
+                "expected --token-file or --control off, got both; the file is for the control port, so drop one of the two".into(),
             );
         }
         let given = std::env::var(token::ENVIRONMENT).ok();
@@ -326,7 +340,9 @@ fn or_environment(text: &str, variable: &str) -> Result<String, String> {
         "env" => std::env::var(variable)
             .ok()
             .filter(|value| !value.is_empty())
-            .ok_or_else(|| format!("`env` takes the value from {variable}, which is not set")),
+            .ok_or_else(|| {
+                format!("expected a value in {variable}, where `env` takes it from; it is not set")
+            }),
         _ => Ok(text.to_owned()),
     }
 }

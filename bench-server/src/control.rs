@@ -166,7 +166,8 @@ impl ControlPort {
     ) -> anyhow::Result<Self> {
         let listener = std::net::TcpListener::bind(address).map_err(|error| {
             anyhow::anyhow!(
-                "the control port could not listen on {address:?}: {error}; give another address with --control"
+                "the control port could not listen on {}: {error}; give another address with --control",
+                crate::cli::written(address)
             )
         })?;
         listener.set_nonblocking(true)?;

@@ -10,11 +10,14 @@ use tokio::runtime::Builder;
 fn main() -> ExitCode {
     // Before anything else: who is the parent can change while this process starts.
     let parent = stop::parent();
-    let mut command = Cli::parse().command;
+    let mut command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(refusal) => return bench_usage::refuse(&refusal, None),
+    };
     if let Command::Serve(serve) = &mut command
         && let Err(refusal) = serve.check()
     {
-        refusal.exit();
+        return bench_usage::refuse(&refusal, None);
     }
     let logs =
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());

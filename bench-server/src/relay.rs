@@ -6,7 +6,7 @@
 //! held for that round trip first, and the service sees the connection after half of it: opening one costs what it
 //! costs over such a network.
 
-use crate::cli::Relay;
+use crate::cli::{Relay, written};
 use crate::stop::Stop;
 use anyhow::Context;
 use bench_host::clock::{after, now_ns};
@@ -76,11 +76,21 @@ pub async fn relay(relay: Relay, mut stop: Stop) -> anyhow::Result<()> {
 }
 
 async fn bind(relay: &Relay) -> anyhow::Result<(TcpListener, String)> {
+    if !relay
+        .listen
+        .iter()
+        .all(|address| address.ip().is_loopback())
+    {
+        eprintln!(
+            "WARNING: --listen {} can be reached from other machines, and with it what --to names",
+            written(&relay.listen)
+        );
+    }
     let listener = TcpListener::bind(&relay.listen[..]).await;
     let listener = listener.with_context(|| {
         format!(
-            "cannot listen at {:?}: expected a free host:port of this machine",
-            relay.listen
+            "cannot listen at {}: expected a free host:port of this machine",
+            written(&relay.listen)
         )
     })?;
     let address = listener.local_addr()?.to_string();

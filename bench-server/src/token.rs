@@ -96,7 +96,8 @@ impl Token {
 pub fn check_replaceable(path: &Path) -> Result<(), String> {
     let refused = || {
         Err(format!(
-            "{} is there and is no token; --token-file names a file to be written: remove it or give another name",
+            "expected {} to be missing or an old token, for --token-file names a file to be written; what is there is no token: \
+             remove it or give another name",
             path.display()
         ))
     };

@@ -58,6 +58,45 @@ async fn nobody_is_answered_without_the_token() {
 }
 
 #[tokio::test]
+async fn the_token_counts_in_its_own_header_alone_and_only_whole() {
+    let service = service("");
+    let (_port, control) = open(&service);
+    let token = "t".repeat(40);
+    let elsewhere = [
+        ("proxy-authorization", format!("Bearer {token}")),
+        ("x-authorization", format!("Bearer {token}")),
+        ("hopbench-token", token.clone()),
+        ("cookie", format!("token={token}")),
+        ("authorization", format!("Token {token}")),
+        ("authorization", format!("Bearer{token}")),
+        ("authorization", format!("Bearer  {token}")),
+    ];
+    let prefixes = (0..token.len()).map(|length| {
+        let prefix = &token[..length];
+        ("authorization", format!("Bearer {prefix}"))
+    });
+    for header in elsewhere.into_iter().chain(prefixes) {
+        let headers = std::slice::from_ref(&header);
+        let (status, body) = http(&control.address, "GET", "/v1/account", headers, "").await;
+        assert_eq!(status, 401, "{header:?}");
+        let body = String::from_utf8_lossy(&body);
+        assert!(!body.contains(&token), "{header:?}: {body}");
+    }
+    for path in [
+        format!("/v1/account?token={token}"),
+        format!("/v1/account?access_token={token}"),
+    ] {
+        let (status, _) = http(&control.address, "GET", &path, &[], "").await;
+        assert_eq!(status, 401, "{path}");
+    }
+    let body = format!("{{\"token\": \"{token}\"}}");
+    let (status, _) = http(&control.address, "POST", "/v1/slow", &[], body).await;
+    assert_eq!(status, 401);
+    // Where it belongs, the same token opens.
+    assert_eq!(control.call("GET", "/v1/account", "").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_reset_and_the_orders_after_it_come_back_in_the_account() {
     let service = service("");
     let (_port, control) = open(&service);

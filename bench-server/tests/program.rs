@@ -169,6 +169,48 @@ fn a_service_with_its_parent_outlives_the_thread_that_started_it() {
     assert_eq!(program.end().0, Some(0));
 }
 
+/// Traces of a crash, and how a compiler writes values: nothing for a person.
+const NOISE: [&str; 9] = [
+    "panicked",
+    "Some(",
+    "None)",
+    "Err(",
+    "Os {",
+    "kind:",
+    "ParseIntError",
+    "Error {",
+    "src/",
+];
+
+/// Checks that a refused command line says what came and what was expected, that nothing was started, and shows no
+/// password.
+fn is_refused(mut command: Command, arguments: &[&str], says: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let command = command
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_remove("HOPBENCH_KAFKA_BROKERS");
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{arguments:?} says it is ready");
+    assert!(stderr.contains(says), "{arguments:?}: {says}: {stderr}");
+    assert!(
+        stderr
+            .split(|c: char| !c.is_alphabetic())
+            .any(|word| word == "expected"),
+        "{arguments:?}: {stderr}"
+    );
+    for noise in NOISE.iter().chain(&["secret"]) {
+        assert!(!stderr.contains(noise), "{arguments:?}: {noise}: {stderr}");
+    }
+    assert_eq!(
+        folder.path().read_dir().unwrap().count(),
+        0,
+        "{arguments:?}"
+    );
+}
+
 #[test]
 fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to_give() {
     let taken = tempfile::NamedTempFile::new().unwrap();
@@ -177,45 +219,76 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
     let listener = ["--tcp", "127.0.0.1:0"];
     let own_queue = ["--queue", "amqp://me:secret@host"];
     let own_queue = [&own_queue[..], &["--next", "a=queue:amqp://me:secret@host"]].concat();
-    let cases: [(&[&str], &str); 27] = [
+    let cases: &[(&[&str], &str)] = &[
         (&[], "give --tcp, --rest, --grpc, --queue or --stream"),
-        (&["--rest", "here"], "expected an address"),
+        (&["--rest"], "--rest"),
+        (&["--rest", ""], "expected an address"),
+        (&["--rest", "here"], "here"),
         (&["--rest", "127.0.0.1:70000"], "expected an address"),
+        (&["--grpc", "[::1"], "[::1"),
+        (&["--control", "nowhere"], "nowhere"),
         (&["--queue", "http://me:secret@host"], "amqp://"),
         (&["--queue", "env"], "HOPBENCH_AMQP_URL"),
+        (&["--stream", "env"], "HOPBENCH_KAFKA_BROKERS"),
         (&["--stream", "localhost"], "expected brokers"),
+        (&["--stream", "a:0"], "a:0"),
         (&["--slow", "sometimes"], "sometimes"),
+        (&["--slow", "1ms fail=2"], "fail=2"),
         (&["--workers", "0"], "1 to 1000000"),
+        (&["--workers", "many"], "many"),
         (&["--durability", "forever"], "durability class"),
         (&["--durability", "process"], "--journal DIR"),
+        (&["--durability", "power"], "--journal DIR"),
         (&["--format", "xml"], "protobuf"),
-        (&["--prefetch", "0"], "prefetch"),
-        (&["--partitions", "0"], "partitions"),
+        (&["--prefetch", "0"], "from 1 to 65535"),
+        (&["--prefetch", "65536"], "65536"),
+        (&["--partitions", "0"], "from 1 to 1000"),
+        (&["--partitions", "1001"], "1001"),
         (&["--max-body", "4GiB"], "expected a size"),
-        (&["--threads", "0"], "threads"),
+        (&["--max-body", "0"], "expected a size"),
+        (&["--threads", "0"], "from 1 to 1024"),
+        (&["--threads", "1.5"], "1.5"),
+        (&["--seed", "x"], "'x'"),
         (&["--pin", "8000"], "which this process may use"),
+        (&["--pin", "3-1"], "3-1"),
         (&["--scope", "a/b"], "letters, digits"),
+        (&["--scope", ""], "letters, digits"),
         (&["--control", "off", "--token-file", "t"], "control off"),
         (&["--token-file", taken], "is no token"),
         (&["--tls"], "--certificate FILE and --key FILE"),
         (&["--tls", "--certificate", "c.pem"], "--key <FILE>"),
+        (&["--certificate", "c.pem"], "--tls"),
+        (&["--ca", "ca.pem"], "--tls"),
         (&["--queue", "amqps://me:secret@host"], "expected --tls"),
         (&["--next", "inventory"], "NAME=TRANSPORT:TARGET"),
         (&["--next", "a=queue:env"], "HOPBENCH_AMQP_URL"),
         (&["--next", "a=queue:http://me:secret@h"], "amqp://"),
         (&["--next-side-by-side"], "--next"),
         (&own_queue, "come back to it"),
+        (&["--plant", "lose=1/2"], "lose=1/2"),
+        (&["--plant", "drop=1/0"], "drop=1/0"),
+        (&["--liston", "127.0.0.1:0"], "--liston"),
+        (&["--seed", "1", "--seed", "2"], "--seed"),
     ];
     for (flags, says) in cases {
-        let mut command = command(if flags.is_empty() { &[] } else { &listener });
-        let output = command.args(flags).output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {stderr}");
-        assert!(stderr.contains(says), "{flags:?}: {stderr}");
-        assert!(
-            !stderr.contains("secret") && output.stdout.is_empty(),
-            "{flags:?}: {stderr}"
-        );
+        let command = command(if flags.is_empty() { &[] } else { &listener });
+        is_refused(command, flags, says);
+    }
+    let other: &[(&[&str], &str)] = &[
+        (&[], "commands"),
+        (&["sevre"], "sevre"),
+        (&["relay"], "--to"),
+        (&["relay", "--to", "nowhere"], "nowhere"),
+        (&["relay", "--to", "127.0.0.1:9", "--listen", "x"], "'x'"),
+        (
+            &["relay", "--to", "127.0.0.1:9", "--delay-us", "99999999"],
+            "99999999",
+        ),
+        (&["relay", "--to", "127.0.0.1:9", "--pin", "9-8"], "9-8"),
+    ];
+    for (arguments, says) in other {
+        let program = Command::new(env!("CARGO_BIN_EXE_bench-server"));
+        is_refused(program, arguments, says);
     }
 }
 
@@ -249,6 +322,57 @@ async fn a_token_from_the_environment_leaves_no_file_and_a_weak_one_is_refused()
     let mut weak = command(&["--rest", "127.0.0.1:0"]);
     let output = weak.env("HOPBENCH_TOKEN", "short").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn every_listener_that_others_can_reach_is_announced_and_none_that_they_cannot() {
+    let everywhere = "0.0.0.0:0";
+    let program = Program::start(&[
+        "--tcp",
+        everywhere,
+        "--rest",
+        everywhere,
+        "--grpc",
+        everywhere,
+        "--control",
+        everywhere,
+    ]);
+    program.signal(Signal::SIGTERM);
+    let (code, _, err) = program.end();
+    assert_eq!(code, Some(0), "{err}");
+    for flag in ["--tcp", "--rest", "--grpc", "--control"] {
+        let warning = format!("WARNING: {flag} {everywhere} can be reached from other machines");
+        assert!(err.contains(&warning), "{flag}: {err}");
+    }
+    let own = "127.0.0.1:0";
+    let program = Program::start(&["--tcp", own, "--rest", own, "--grpc", own]);
+    program.signal(Signal::SIGTERM);
+    assert_eq!(program.end(), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn a_relay_that_others_can_reach_is_announced_too() {
+    let mut relay = Command::new(env!("CARGO_BIN_EXE_bench-server"))
+        .args(["relay", "--listen", "0.0.0.0:0", "--to", "127.0.0.1:9"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(relay.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("relay"), "{line}");
+    let pid = nix::unistd::Pid::from_raw(relay.id() as i32);
+    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+    let mut err = String::new();
+    let stderr = relay.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut err).unwrap();
+    assert!(relay.wait().unwrap().success(), "{err}");
+    assert!(
+        err.contains("WARNING: --listen 0.0.0.0:0 can be reached from other machines"),
+        "{err}"
+    );
 }
 
 #[test]
