@@ -2,11 +2,14 @@
 //! Dependencies point one way: cli → suite → trial → generator → load; report and claims work from results alone.
 
 pub mod account;
+pub mod address;
 pub mod brokers;
 pub mod calibrate;
 pub mod cell;
 pub mod claims;
 pub mod cli;
+pub mod config;
+pub mod doctor;
 pub mod durable;
 pub mod experiment;
 pub mod fault;

@@ -1,10 +1,20 @@
-//! Which brokers there are: from `HOPBENCH_*` variables, else from the file that `stack/stack` leaves in
-//! `.hopbench/env`. It starts nothing.
+//! Which brokers there are: from the configuration and `HOPBENCH_*` variables, else from the file that `stack/stack`
+//! leaves in `.hopbench/env`. It starts nothing.
 
 use crate::cell::Cell;
 use bench_transport::Transport;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Addresses from the configuration, by the variable that would say the same.
+static CONFIGURED: OnceLock<BTreeMap<&'static str, String>> = OnceLock::new();
+
+/// Takes broker addresses from the configuration, by the name of the variable that would say the same; they stand above
+/// that variable. Only the first call counts: a process has one configuration.
+pub fn configure(addresses: BTreeMap<&'static str, String>) {
+    let _ = CONFIGURED.set(addresses);
+}
 
 /// One broker, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +52,13 @@ pub struct Brokers {
 const HOW: &str = "start one with `make up`, or name one that exists";
 
 impl Brokers {
-    /// Reads the environment, then the stack's file of the checkout that this program or the current folder lies in.
+    /// Reads configuration and environment, then the stack's file of the checkout that this program or the current folder
+    /// lies in.
     pub fn find() -> Self {
         let file = state_file().and_then(|path| std::fs::read_to_string(path).ok());
         Self::from(file.as_deref().unwrap_or(""), |name| {
-            std::env::var(name).ok()
+            let configured = CONFIGURED.get().and_then(|all| all.get(name)).cloned();
+            configured.or_else(|| std::env::var(name).ok())
         })
     }
 

@@ -1,11 +1,12 @@
 //! `bench-client calibrate`.
 
-use super::Exit;
 use super::progress::Teller;
 use super::run::Pin;
+use super::{Exit, print};
 use crate::calibrate::{self, Options};
 use crate::report;
 use crate::suite::Progress;
+use bench_usage::whole;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -22,13 +23,13 @@ pub(super) struct CalibrateArgs {
     #[arg(long)]
     quick: bool,
     /// Rounds of the planted effect; 16 of 20 must find it, and find nothing where there is nothing
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=1_000_u32))]
     repeat: u32,
     /// Where calibrate.json goes [default: results/calibrate-<time>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Seed of corpora, slowness and the order of arms
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
     /// Which process runs on which core
     #[arg(long, value_enum, default_value_t = Pin::Auto)]
@@ -39,13 +40,10 @@ pub(super) struct CalibrateArgs {
     /// Print calibrate.json on stdout instead of tables
     #[arg(long)]
     json: bool,
-    /// No progress
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 impl CalibrateArgs {
-    pub(super) async fn execute(self) -> anyhow::Result<Exit> {
+    pub(super) async fn execute(self, quiet: bool) -> anyhow::Result<Exit> {
         let options = Options {
             quick: self.quick,
             repeat: self.repeat,
@@ -57,15 +55,15 @@ impl CalibrateArgs {
             }),
             exclusive: self.exclusive,
         };
-        let teller = Teller::new(self.quiet);
+        let teller = Teller::new(quiet);
         let result = calibrate::run(&options, &|text| teller.note(text)).await;
         teller.finish();
         let calibration = result?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&calibration)?);
+            print(&(serde_json::to_string_pretty(&calibration)? + "\n"))?;
         } else {
-            print!("{}", report::calibration(&calibration));
-            println!("\nResults: {}", options.out.display());
+            let tables = report::calibration(&calibration);
+            print(&format!("{tables}\nResults: {}\n", options.out.display()))?;
         }
         Ok(Exit::Done)
     }

@@ -1,5 +1,6 @@
 //! `bench-client list`: each experiment with its question, what it decides, its cells and what they take.
 
+use super::{Exit, print};
 use crate::experiment::{self, Experiment, QUICK, Suite};
 use crate::plan::Plan;
 use crate::units;
@@ -8,6 +9,10 @@ use clap::Args;
 
 /// Flags of `list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bench-client list
+  bench-client list --cells")]
 pub(super) struct List {
     /// Name every cell too
     #[arg(long)]
@@ -15,28 +20,36 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn execute(&self) {
+    pub(super) fn execute(&self) -> anyhow::Result<Exit> {
+        print(&self.text())?;
+        Ok(Exit::Done)
+    }
+
+    fn text(&self) -> String {
+        let mut lines = Vec::new();
         for experiment in experiment::ALL {
-            println!("{}", describe(experiment));
+            lines.push(describe(experiment));
             if self.cells {
                 let plan = alone(experiment, Suite::Full, Some(1));
-                for planned in plan.trials() {
-                    println!("    {}", planned.cell.id());
-                }
+                lines.extend(
+                    plan.trials()
+                        .map(|planned| format!("    {}", planned.cell.id())),
+                );
             }
-            println!();
+            lines.push(String::new());
         }
         for suite in [Suite::Quick, Suite::Full] {
             let experiments = experiment::of_suite(suite).unwrap_or_default();
             let plan = Plan::new(&experiments, suite, &Transport::ALL, None, 1);
-            println!(
+            lines.push(format!(
                 "--suite {}: {} trials, about {}, of at most {}; cells that several experiments want run once",
                 suite.name(),
                 plan.trials().count(),
                 minutes(&plan),
                 units::show_ns(suite.budget().as_nanos() as f64)
-            );
+            ));
         }
+        lines.join("\n") + "\n"
     }
 }
 
@@ -52,6 +65,9 @@ fn describe(experiment: &Experiment) -> String {
             let blocks = (experiment.blocks)(suite);
             // Named by itself it runs at the quick size too, and that is no part of the suite.
             let extra = suite == Suite::Quick && !QUICK.contains(&experiment.name);
+            if blocks == 0 {
+                return format!("{} {cells}, with --blocks only", suite.name());
+            }
             format!(
                 "{}{} {cells} × {blocks}, {}",
                 suite.name(),

@@ -1,7 +1,8 @@
 //! `bench-client load`: one ad-hoc load run.
 
 use super::run::Pin;
-use super::{Exit, usage};
+use super::{Exit, print, usage};
+use crate::address;
 use crate::cell::Cell;
 use crate::fault::Fault;
 use crate::load::{Arrival, Mode, Profile, Spacing, Stop};
@@ -15,10 +16,14 @@ use bench_host::place::Placement;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format, Kind, PayloadClass};
 use bench_transport::{CallKind, Connecting, DEFAULT_BATCH, HttpVersion, ReplyVia, Transport};
+use bench_usage::whole;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Beyond this a count is a slip of the hand: at a million a second it would take twelve days.
+const MOST_OPERATIONS: u64 = 1_000_000_000_000;
 
 /// Beyond this a delay is a slip of the unit, not a network.
 const LONGEST_RELAY: Duration = Duration::from_secs(10);
@@ -50,7 +55,7 @@ pub(super) struct LoadArgs {
     #[arg(long, default_value = "unary")]
     kind: CallKind,
     /// Orders per stream or list of --kind client, server and list [default: 32]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=10_000_u32))]
     batch: Option<u32>,
     /// Open loop: operations per second, planned before the run
     #[arg(long, conflicts_with = "in_flight")]
@@ -59,7 +64,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_enum, default_value_t = Arrivals::Even)]
     arrival: Arrivals,
     /// Closed loop: so many in flight at any time [default: 32, without --rate]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=100_000_u32))]
     in_flight: Option<u32>,
     /// Closed loop: pause between an answer and the caller's next operation
     #[arg(long, value_parser = units::parse_duration, default_value = "0s")]
@@ -68,7 +73,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_parser = units::parse_duration)]
     duration: Option<Duration>,
     /// Stop after so many operations
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=MOST_OPERATIONS))]
     count: Option<u64>,
     /// Load before the window, not recorded
     #[arg(long, value_parser = units::parse_duration, default_value = "1s")]
@@ -77,7 +82,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_parser = units::parse_duration, default_value = "10s")]
     grace: Duration,
     /// Connections or channels (rest h1: at most so many) [default: 32; brokers 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=60_000_u32))]
     connections: Option<u32>,
     /// What becomes of a connection after its call: kept, per-call, or as-written (as the sources' samples do it)
     #[arg(long, value_name = "WAY", default_value_t = Connecting::Kept)]
@@ -92,7 +97,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_parser = units::parse_duration, default_value = "5s")]
     timeout: Duration,
     /// Open loop: beyond so many in flight, operations wait in order and keep their planned instant
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = whole(1..=1_000_000_u32))]
     max_in_flight: u32,
     /// What an accepted order survives: none, memory, process, power [default: none; brokers process]
     #[arg(long)]
@@ -101,13 +106,13 @@ pub(super) struct LoadArgs {
     #[arg(long, conflicts_with = "target")]
     slow: Option<Slowness>,
     /// Orders that the service works on at once
-    #[arg(long, conflicts_with = "target", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, conflicts_with = "target", value_name = "N", value_parser = whole(1..=1_000_000_u32))]
     workers: Option<u32>,
     /// RabbitMQ's prefetch, and how many Kafka records are worked on at once
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u16::MAX))]
     prefetch: Option<u16>,
     /// Kafka's partitions
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=1_000_i32))]
     partitions: Option<i32>,
     /// The caller waits for the service's reply over the broker: direct (RabbitMQ's direct reply-to), queue (an exclusive
     /// reply queue) or topic (Kafka) [default: for the broker's confirm alone]
@@ -117,7 +122,7 @@ pub(super) struct LoadArgs {
     #[arg(long, conflicts_with = "target")]
     fault: Option<Fault>,
     /// Generator threads
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = whole(1..=64_u32))]
     threads: u32,
     /// A service that runs already: host:port, an AMQP URL or Kafka bootstrap servers
     #[arg(long)]
@@ -138,7 +143,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "FILE", requires_all = ["tls", "target"])]
     ca: Option<PathBuf>,
     /// Seed of corpus and arrivals
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
     /// Which process runs on which core
     #[arg(long, value_enum, default_value_t = Pin::Auto)]
@@ -165,18 +170,19 @@ impl LoadArgs {
     fn cell(&self) -> anyhow::Result<Cell> {
         let plain = Cell::new(self.transport);
         if self.http.is_some() && self.transport != Transport::Rest {
-            return Err(usage(
-                "--http is for --transport rest; the others have one wire protocol each",
-            ));
+            return Err(usage(format!(
+                "expected --http beside --transport rest alone, got --transport {}; the others have one wire protocol each",
+                self.transport
+            )));
         }
         if self.format == Some(Format::Json) && self.transport == Transport::Grpc {
             return Err(usage(
-                "gRPC is protobuf here; leave --format out, or use --transport rest for JSON",
+                "expected --format protobuf over gRPC, got json; leave --format out, or use --transport rest for JSON",
             ));
         }
         if self.durability == Some(Durability::Memory) && self.transport != Transport::Queue {
             return Err(usage(
-                "durability class `memory` exists on RabbitMQ alone; expected none, process or power",
+                "expected durability none, process or power, got memory; that class exists on RabbitMQ alone",
             ));
         }
         self.check_kind()?;
@@ -188,7 +194,7 @@ impl LoadArgs {
             };
             if self.transport != of {
                 return Err(usage(format!(
-                    "--reply {via} is for --transport {of}; over {} there is {}",
+                    "expected --reply {via} beside --transport {of}, got --transport {}; over it there is {}",
                     self.transport,
                     match self.transport {
                         Transport::Queue => "--reply direct or queue",
@@ -200,7 +206,8 @@ impl LoadArgs {
         }
         if self.rate.is_some() && !self.think.is_zero() {
             return Err(usage(
-                "--think is for a closed loop; with --rate the arrivals alone decide when an operation is due",
+                "expected --think or --rate, got both; a pause is for a closed loop, and with --rate the arrivals alone \
+                 decide when an operation is due",
             ));
         }
         if self.timeout.is_zero() {
@@ -233,7 +240,7 @@ impl LoadArgs {
             && fault.after >= time
         {
             return Err(usage(format!(
-                "'{fault}' would come after the window of {time:?}; let it come earlier, or the window last longer"
+                "expected a fault within the window of {time:?}, got '{fault}'; let it come earlier, or the window last longer"
             )));
         }
         Ok(Cell {
@@ -275,13 +282,14 @@ impl LoadArgs {
         self.transport.offers(self.kind).map_err(usage)?;
         if self.batch.is_some() && !self.kind.gathers() {
             return Err(usage(
-                "--batch is for --kind client, server or list; the other kinds gather no orders",
+                "expected --batch beside --kind client, server or list; the other kinds gather no orders",
             ));
         }
         if self.kind != CallKind::Unary && self.payload.kind() != Kind::Order {
-            return Err(usage(
-                "streams and lists carry orders; expected --payload O1 … O1000 beside --kind",
-            ));
+            return Err(usage(format!(
+                "expected --payload O1 … O1000 beside --kind, got {}; streams and lists carry orders",
+                self.payload
+            )));
         }
         let (batch, in_flight) = (self.batch.unwrap_or(DEFAULT_BATCH as u32), self.in_flight());
         if self.kind.gathers() && self.rate.is_none() && in_flight < batch {
@@ -303,12 +311,23 @@ impl LoadArgs {
         possible.map_err(|why| usage(format!("--connecting {}: {why}", self.connecting)))?;
         if self.relay.is_some() && self.transport.needs_broker() {
             return Err(usage(
-                "--relay stands between a caller and a service; between them and a broker it would delay one leg of two, so it is for tcp, rest and grpc",
+                "expected --relay beside --transport tcp, rest or grpc; between caller, service and a broker it would delay one leg of two",
             ));
+        }
+        if let Some(target) = &self.target {
+            let well_formed = match self.transport {
+                Transport::Queue => address::amqp_url(target),
+                Transport::Stream => address::hosts(target),
+                Transport::Tcp | Transport::Rest | Transport::Grpc => address::host(target),
+            };
+            well_formed.map_err(|why| usage(format!("--target: {why}")))?;
+        }
+        if let Some(control) = &self.control {
+            address::host(control).map_err(|why| usage(format!("--control: {why}")))?;
         }
         if self.relay.is_some_and(|delay| delay > LONGEST_RELAY) {
             return Err(usage(
-                "--relay delays by more than 10 s each way; expected a delay such as 500us",
+                "expected a --relay delay of at most 10 s each way, such as 500us; got a longer one",
             ));
         }
         Ok(())
@@ -371,9 +390,9 @@ impl LoadArgs {
 
     fn show(&self, trial: &results::Trial) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(trial)?);
+            print(&(serde_json::to_string_pretty(trial)? + "\n"))?;
         } else {
-            print!("{}", report::trial(trial));
+            print(&report::trial(trial))?;
         }
         Ok(())
     }

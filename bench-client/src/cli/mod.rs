@@ -1,19 +1,31 @@
 //! The command line: what the user may say, and what he is told. Bad input is refused before anything starts.
 
 mod calibrate;
+mod config;
+mod doctor;
 mod list;
 mod load;
+mod manual;
 mod payload;
 mod progress;
 mod run;
 
+use crate::config::Given;
 use crate::{claims, report, results};
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use config::Settings;
+use std::ffi::OsString;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What a library logs about a lost connection is counted and told in our own words.
 const QUIET: &str = "error,lapin=off,rdkafka=off";
+/// With -v: what the programs do.
+const TOLD: &str = "info,lapin=off,rdkafka=off";
+/// With -vv: every connection and reply that went wrong too, but not each frame of HTTP/2.
+const DETAILED: &str = "debug,h2=info,hyper=info,hyper_util=info,tower=info";
 
 /// Exit status of every command (see `--help`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +46,29 @@ pub enum Exit {
     version,
     max_term_width = 100,
     after_help = "\
-Exit status: 0 done; 1 failed; 2 bad usage; 3 a trial was INVALID or a cell kept too few blocks.
+Exit status: 0 done; 1 failed; 2 bad usage or config; 3 a trial was INVALID or a cell kept too few blocks.
+Flags of run, load and calibrate may stand in hopbench.toml or in HOPBENCH_SECTION__KEY instead (see `config --help`).
 
 Examples:
+  bench-client doctor
   bench-client run --suite quick
   bench-client load --transport grpc --rate 2000 --duration 10s --payload O3
   bench-client report results/2026-01-31T12-00-00Z"
 )]
 struct Cli {
+    /// Read this file instead of hopbench.toml in the working directory
+    #[arg(long = "config", global = true, value_name = "FILE")]
+    #[allow(
+        dead_code,
+        reason = "read by hand before the others, for it decides what they are (see `Settings::find`)"
+    )]
+    config_file: Option<PathBuf>,
+    /// No progress
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say what happens on stderr; -vv in detail (RUST_LOG says it finer)
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,8 +84,13 @@ enum Command {
     /// List the experiments: question, claims, cells and expected time
     List(list::List),
     /// List the claims under test, their rules and the experiments that decide them
+    #[command(after_help = "Examples:\n  bench-client claims")]
     Claims,
     /// Write the report of a finished run again (report.html, report.md, trials.csv, charts) and print its tables
+    #[command(after_help = "\
+Examples:
+  bench-client report results/2026-01-31T12-00-00Z
+  bench-client report results/2026-01-31T12-00-00Z --markdown > report.md")]
     Report {
         /// The folder that `run` wrote, or its run.json
         dir: PathBuf,
@@ -69,7 +101,19 @@ enum Command {
     /// Print messages of a corpus, for tools that send a body from a file
     #[command(hide = true)]
     Payload(payload::Payload),
+    /// What this machine has, lacks, and what that means for the numbers
+    Doctor(doctor::DoctorArgs),
+    /// What is in force, and where each value came from: the environment, hopbench.toml, the stack or a default
+    Config(config::ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(manual::Completions),
+    /// Write a manual page of every command into a folder
+    Man(manual::Man),
     /// Print the JSON Schema of run.json
+    #[command(after_help = "\
+Examples:
+  bench-client schema > run.schema.json
+  bench-client schema --trial")]
     Schema {
         /// Of one trial, as `load --json` prints it
         #[arg(long)]
@@ -82,14 +126,12 @@ enum Command {
 
 /// Parses the command line, runs the command, and says what went wrong in a sentence.
 pub fn main() -> ExitCode {
-    // Prints usage errors itself and exits with 2.
-    let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| QUIET.into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    let (cli, settings, used) = match parse(std::env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    log(cli.verbose);
+    settings.configure_brokers();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -99,10 +141,10 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         tokio::select! {
-            result = cli.command.execute() => result,
+            result = cli.command.execute(cli.quiet, &settings) => result,
             _ = interrupted() => {
                 crate::trial::clear_leftovers().await;
-                anyhow::bail!("interrupted; every finished trial is kept")
+                anyhow::bail!("interrupted; {}", progress::unfinished())
             }
         }
     });
@@ -111,10 +153,70 @@ pub fn main() -> ExitCode {
         Err(error) => match error.downcast_ref::<UsageError>() {
             Some(usage) => {
                 eprintln!("error: {usage}");
+                if let Some(note) = config::note(&usage.0, &used) {
+                    eprintln!("{note}");
+                }
                 ExitCode::from(Exit::Usage as u8)
             }
             None => fail(&error),
         },
+    }
+}
+
+/// The command line with what file and environment add to it, and what that was; else the status to end with, its reason
+/// printed.
+fn parse(arguments: Vec<OsString>) -> Result<(Cli, Settings, Vec<Given>), ExitCode> {
+    let command = Cli::command();
+    let wanted = config::wanted(&command, &arguments);
+    let settings = match Settings::find(&command, &arguments) {
+        Ok(settings) => settings,
+        // Who asks for help or a list is not kept from it by a file that does not concern him.
+        Err(_) if !wanted.as_deref().is_some_and(is_configured) => Settings::default(),
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            return Err(ExitCode::from(Exit::Usage as u8));
+        }
+    };
+    let (arguments, used) = settings.typed(&command, arguments);
+    let refuse = |error: clap::Error| {
+        let note = config::note(&error.render().to_string(), &used);
+        bench_usage::refuse(&error, note.as_deref())
+    };
+    let command = settings.annotated(command);
+    let matches = command.try_get_matches_from(arguments).map_err(&refuse)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(&refuse)?;
+    Ok((cli, settings, used))
+}
+
+/// Whether what a command does depends on file and variables.
+fn is_configured(command: &str) -> bool {
+    ["run", "load", "calibrate", "config", "doctor"].contains(&command)
+}
+
+fn log(verbose: u8) {
+    let told = match verbose {
+        0 => QUIET,
+        1 => TOLD,
+        _ => DETAILED,
+    };
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| told.into()),
+        )
+        .with_ansi(std::io::stderr().is_terminal() && !refused)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Writes to standard output. A reader that has seen enough and closed the pipe is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context(
+            "expected standard output to take what was asked for, and it did not; nothing else was lost",
+        ),
     }
 }
 
@@ -145,30 +247,32 @@ fn usage(sentence: impl Into<String>) -> anyhow::Error {
 }
 
 impl Command {
-    async fn execute(self) -> anyhow::Result<Exit> {
+    async fn execute(self, quiet: bool, settings: &Settings) -> anyhow::Result<Exit> {
         match self {
-            Self::Run(run) => run.execute().await,
+            Self::Run(run) => run.execute(quiet).await,
             Self::Load(load) => load.execute().await,
             Self::Payload(payload) => payload.execute(),
-            Self::Calibrate(calibrate) => calibrate.execute().await,
-            Self::List(list) => {
-                list.execute();
-                Ok(Exit::Done)
-            }
+            Self::Calibrate(calibrate) => calibrate.execute(quiet).await,
+            Self::Doctor(doctor) => doctor.execute(quiet).await,
+            Self::Config(config) => config.execute(&Cli::command(), settings),
+            Self::Completions(completions) => completions.execute(&mut Cli::command()),
+            Self::Man(man) => man.execute(Cli::command()),
+            Self::List(list) => list.execute(),
             Self::Claims => {
-                print!("{}", report::claims_table(&claims::CLAIMS));
+                print(&report::claims_table(&claims::CLAIMS))?;
                 Ok(Exit::Done)
             }
             Self::Report { dir, markdown } => {
                 let store = results::Store::open(&dir)?;
                 if markdown {
-                    print!("{}", report::markdown(store.run()));
+                    print(&report::markdown(store.run()))?;
                 } else {
                     for (name, text) in report::files(store.run()) {
                         store.write_file(&name, text.as_bytes())?;
                     }
-                    print!("{}", report::terminal(store.run()));
-                    println!("\nReport: {}", store.dir().join("report.html").display());
+                    let place = store.dir().join("report.html");
+                    let tables = report::terminal(store.run());
+                    print(&format!("{tables}\nReport: {}\n", place.display()))?;
                 }
                 Ok(Exit::Done)
             }
@@ -180,9 +284,54 @@ impl Command {
                 } else {
                     results::json_schema()
                 };
-                println!("{}", serde_json::to_string_pretty(&schema)?);
+                print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
                 Ok(Exit::Done)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples_that_it_understands() {
+        for command in Cli::command().get_subcommands() {
+            if command.is_hide_set() {
+                continue;
+            }
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_else(|| panic!("{} shows none", command.get_name()));
+            let examples: Vec<&str> = help
+                .lines()
+                .skip_while(|line| *line != "Examples:")
+                .filter(|line| line.trim_start().starts_with("bench-client "))
+                .collect();
+            assert!(!examples.is_empty(), "{} shows none", command.get_name());
+            for example in examples {
+                let line = words(example).into_iter();
+                let line: Vec<String> = line.take_while(|word| word != ">").collect();
+                let parsed = Cli::command().try_get_matches_from(&line);
+                assert!(parsed.is_ok(), "{example}: {parsed:?}");
+            }
+        }
+    }
+
+    /// A command line as a shell takes it apart, as far as the examples need one.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (i, part) in line.split('\'').enumerate() {
+            match i % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        words
     }
 }

@@ -3,6 +3,7 @@
 use super::Exit;
 use anyhow::Context;
 use bench_proto::{Corpus, Format, PayloadClass};
+use bench_usage::whole;
 use clap::Args;
 use std::io::Write;
 
@@ -18,10 +19,10 @@ pub(super) struct Payload {
     #[arg(long)]
     grpc_frame: bool,
     /// So many messages of the corpus, each ended by a newline; without it one, alone
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=Corpus::SIZE as i64))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=Corpus::SIZE as u16))]
     lines: Option<u16>,
     /// Seed of the corpus
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
 }
 

@@ -1,12 +1,52 @@
 //! A bar with the time left on a terminal, plain lines elsewhere.
 
 use crate::plan::Planned;
-use crate::results::{State, Trial};
+use crate::results::{State, Store, Trial};
 use crate::suite::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+/// The run under way, for what is said when it ends before its time.
+static UNDER_WAY: Mutex<Option<UnderWay>> = Mutex::new(None);
+
+#[derive(Debug)]
+struct UnderWay {
+    dir: PathBuf,
+    /// Trials; none before the plan is fixed.
+    planned: usize,
+}
+
+fn under_way(change: impl FnOnce(&mut Option<UnderWay>)) {
+    change(&mut UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// What is kept of a run that ends before its time, counted on the disk, and how to have the rest.
+pub(super) fn unfinished() -> String {
+    let run = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(UnderWay { dir, planned }) = &*run else {
+        return "what was finished is kept".to_owned();
+    };
+    match Store::open(dir) {
+        Ok(store) if *planned > 0 => format!(
+            "{} of {planned} trials are kept in {dir}, and `bench-client run --resume {dir}` runs the rest",
+            store.run().trials.len(),
+            dir = dir.display()
+        ),
+        _ => "nothing was measured".to_owned(),
+    }
+}
+
+fn plan_more(trials: usize) {
+    under_way(|run| {
+        if let Some(run) = run {
+            run.planned += trials;
+        }
+    });
+}
 
 /// Tells a person how far a run is.
 pub(super) struct Teller {
@@ -36,6 +76,17 @@ impl Teller {
         }
     }
 
+    /// Of a run whose results go into this folder.
+    pub(super) fn of_run(quiet: bool, dir: &Path) -> Self {
+        under_way(|run| {
+            *run = Some(UnderWay {
+                dir: dir.to_owned(),
+                planned: 0,
+            });
+        });
+        Self::new(quiet)
+    }
+
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
@@ -58,6 +109,7 @@ impl Progress for Teller {
 
     fn planned(&self, trials: usize, expected: Duration) {
         self.trials.set(trials);
+        plan_more(trials);
         if let Some(bar) = &self.bar {
             bar.set_length(expected.as_millis() as u64);
             bar.reset_eta();
@@ -74,6 +126,7 @@ impl Progress for Teller {
 
     fn again(&self, trials: usize, expected: Duration) {
         self.trials.set(self.trials.get() + trials);
+        plan_more(trials);
         if let Some(bar) = &self.bar {
             bar.inc_length(expected.as_millis() as u64);
         }

@@ -1,17 +1,29 @@
 //! `bench-client run`.
 
 use super::progress::Teller;
-use super::{Exit, usage};
+use super::{Exit, print, usage};
 use crate::experiment::Suite;
+use crate::plan::Plan;
 use crate::suite::{self, Options};
 use crate::{report, units};
+use anyhow::Context;
 use bench_transport::Transport;
+use bench_usage::whole;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 done; 1 failed; 2 bad usage; 3 a cell kept too few blocks for a headline. What is finished is kept, whatever
+ends a run: a signal, a full disk, a broker that is gone; --resume runs the rest.
+
+Examples:
+  bench-client run
+  bench-client run capacity ladder --blocks 10 --transport rest,grpc --exclusive
+  bench-client run streaming --suite full --dry-run
+  bench-client run --resume results/2026-01-31T12-00-00Z")]
 pub(super) struct Run {
     /// Experiments to run; those of the suite if none is named (see `list`)
     experiments: Vec<String>,
@@ -25,10 +37,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Blocks instead of the suite's own number
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=1_000_u32))]
     blocks: Option<u32>,
     /// Seed of plan, arrivals, corpora and slowness
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
     /// Which process runs on which core: by the machine, or wherever the scheduler likes
     #[arg(long, value_enum, default_value_t = Pin::Auto)]
@@ -37,13 +49,13 @@ pub(super) struct Run {
     #[arg(long)]
     exclusive: bool,
     /// Restart the brokers so often, warmed anew each time, so that figures hold for more than one instance of them
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0..=100_u32))]
     broker_restarts: u32,
     /// Longest warm-up of each broker; 0s leaves them as they are [default: 20s, in the full suite 60s]
     #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
     warm_up: Option<Duration>,
     /// How often a block is run again at most when something outside of the run disturbed it
-    #[arg(long, value_name = "N", default_value_t = suite::MOST_RERUNS, value_parser = clap::value_parser!(u32).range(0..=2))]
+    #[arg(long, value_name = "N", default_value_t = suite::MOST_RERUNS, value_parser = whole(0..=suite::MOST_RERUNS))]
     reruns: u32,
     /// Go on with an interrupted run: only what is missing of the same plan, by the same build
     #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "broker_restarts", "warm_up", "reruns", "dry_run", "plant"])]
@@ -57,9 +69,6 @@ pub(super) struct Run {
     /// Print run.json on stdout instead of tables
     #[arg(long)]
     json: bool,
-    /// No progress
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 /// A plant that names a slower codec and nothing else: faults of the ledger would spoil every trial.
@@ -106,7 +115,7 @@ impl Run {
         }
     }
 
-    pub(super) async fn execute(self) -> anyhow::Result<Exit> {
+    pub(super) async fn execute(self, quiet: bool) -> anyhow::Result<Exit> {
         let options = match &self.resume {
             Some(dir) => Options::of_interrupted(dir)?,
             None => self.options(),
@@ -120,41 +129,50 @@ impl Run {
         let plan = options.plan(&experiments, &transports);
         let expected = plan.expected_time();
         if self.dry_run {
-            for (number, block) in plan.blocks.iter().enumerate() {
-                println!("block {}", number + 1);
-                for planned in block {
-                    println!("  {:<10} {}", planned.experiment, planned.cell.id());
-                }
-            }
-            println!(
-                "{} trials, about {} s, process starts included; warming the brokers comes on top",
-                plan.trials().count(),
-                expected.as_secs()
-            );
+            print(&show(&plan))?;
             return Ok(Exit::Done);
         }
         if options.blocks.is_none() && expected > options.suite.budget() {
             return Err(usage(format!(
-                "the plan takes about {} and the {} suite may take {}; name fewer experiments or transports, or give --blocks",
-                units::show_ns(expected.as_nanos() as f64),
+                "expected a plan of at most {} in the suite '{}', got one of about {}; name fewer experiments or transports, or give --blocks",
+                units::show_ns(options.suite.budget().as_nanos() as f64),
                 options.suite.name(),
-                units::show_ns(options.suite.budget().as_nanos() as f64)
+                units::show_ns(expected.as_nanos() as f64)
             )));
         }
-        let teller = Teller::new(self.quiet);
+        let teller = Teller::of_run(quiet, &options.out);
         let result = suite::run(&options, &teller).await;
         teller.finish();
-        let (store, complete) = result?;
+        // A run that cannot go on says how much of it is kept, and how to have the rest.
+        let (store, complete) = result.with_context(super::progress::unfinished)?;
         let run = store.run();
         for (name, text) in report::files(run) {
             store.write_file(&name, text.as_bytes())?;
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(run)?);
+            print(&(serde_json::to_string_pretty(run)? + "\n"))?;
         } else {
-            print!("{}", report::terminal(run));
-            println!("\nResults: {}", store.dir().display());
+            let tables = report::terminal(run);
+            print(&format!("{tables}\nResults: {}\n", store.dir().display()))?;
         }
         Ok(if complete { Exit::Done } else { Exit::Invalid })
     }
+}
+
+/// The plan, block by block.
+fn show(plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    for (number, block) in plan.blocks.iter().enumerate() {
+        lines.push(format!("block {}", number + 1));
+        let trials = block.iter();
+        lines.extend(
+            trials.map(|planned| format!("  {:<10} {}", planned.experiment, planned.cell.id())),
+        );
+    }
+    lines.push(format!(
+        "{} trials, about {} s, process starts included; warming the brokers comes on top\n",
+        plan.trials().count(),
+        plan.expected_time().as_secs()
+    ));
+    lines.join("\n")
 }

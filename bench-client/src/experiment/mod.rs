@@ -113,7 +113,7 @@ pub fn of_suite(suite: Suite) -> Result<Vec<&'static Experiment>, String> {
         Suite::Quick => QUICK.into_iter().map(find).collect(),
         Suite::Full => all.map(find).collect(),
         Suite::Wide => Err(
-            "the wide suite is for experiments named one by one; name some (see `bench-client list`)"
+            "expected experiments beside --suite wide, got none; it is for experiments named one by one (see `bench-client list`)"
                 .into(),
         ),
     }

@@ -7,6 +7,9 @@ use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// What every version of the schema begins with.
+const NAME: &str = "hopbench/";
+
 /// Why a run could not be kept or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
@@ -23,7 +26,11 @@ pub enum ResultsError {
         advice: &'static str,
     },
     /// A run is there already.
-    #[error("{} already holds a run; name another folder with --out, or go on with this one with --resume", .0.display())]
+    #[error(
+        "expected a folder without a run, got {}, which already holds a run; name another folder with --out, or go on with \
+         this one with --resume",
+        .0.display()
+    )]
     Exists(PathBuf),
     /// Not a run at all.
     #[error("{} is not a run of Hopbench: {problem}; expected a file that `bench-client run` wrote", path.display())]
@@ -35,8 +42,9 @@ pub enum ResultsError {
     },
     /// Another version's run.
     #[error(
-        "{} has the schema `{found}`, and this build reads `{SCHEMA}`; read it with the version of Hopbench that wrote it",
-        path.display()
+        "expected the schema `{SCHEMA}` in {}, got `{found}`, which {}",
+        path.display(),
+        whose(found)
     )]
     Schema {
         /// The file.
@@ -44,6 +52,18 @@ pub enum ResultsError {
         /// Its schema.
         found: String,
     },
+}
+
+/// Who writes a schema that this build does not read, and what to do about it.
+fn whose(schema: &str) -> &'static str {
+    let version = |schema: &str| schema.strip_prefix(NAME)?.parse::<u32>().ok();
+    match (version(schema), version(SCHEMA)) {
+        (Some(theirs), Some(ours)) if theirs < ours => {
+            "an older Hopbench wrote; read it with the version that its manifest names, or run it again"
+        }
+        (Some(_), _) => "a newer Hopbench wrote; read it with that version",
+        _ => "no run of Hopbench has; name a folder that `bench-client run` wrote",
+    }
 }
 
 /// A run and the folder that keeps it.
@@ -63,7 +83,7 @@ impl Store {
             action: "create",
             path: dir.clone(),
             source,
-            advice: "name a folder that can be written with --out",
+            advice: "expected a folder that can be written; name one with --out",
         })?;
         if dir.join("run.json").exists() {
             return Err(ResultsError::Exists(dir));
@@ -142,7 +162,7 @@ impl Store {
             action: "create",
             path: dir.to_path_buf(),
             source,
-            advice: "name a folder that can be written with --out",
+            advice: "expected a folder that can be written; name one with --out",
         })?;
         replace(dir, &target, |w| w.write_all(content))?;
         Ok(target)

@@ -100,9 +100,45 @@ fn another_schema_is_refused_before_its_fields_are_looked_at() {
     .unwrap();
     let error = Store::open(dir.path()).unwrap_err().to_string();
     assert!(
-        error.contains("has the schema `hopbench/9`, and this build reads `hopbench/1`"),
+        error.contains("expected the schema `hopbench/1`") && error.contains("got `hopbench/9`"),
         "{error}"
     );
+}
+
+#[test]
+fn a_schema_that_is_not_read_is_told_by_who_wrote_it() {
+    let dir = folder();
+    for (schema, words) in [
+        ("hopbench/0", "an older Hopbench wrote"),
+        ("hopbench/2", "a newer Hopbench wrote"),
+        ("hopbench/one", "no run of Hopbench has"),
+        ("hopbench-calibration/1", "no run of Hopbench has"),
+    ] {
+        let text = format!("{{\"schema\": \"{schema}\"}}");
+        fs::write(dir.path().join("run.json"), text).unwrap();
+        let error = Store::open(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(words) && error.contains(schema),
+            "{schema}: {error}"
+        );
+    }
+}
+
+/// Fields are added over time, and a run that was made before stays readable.
+#[test]
+fn every_published_run_is_read_and_reported() {
+    let published = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../results");
+    let mut read = 0;
+    for entry in fs::read_dir(published).unwrap() {
+        let folder = entry.unwrap().path();
+        if folder.join("run.json").is_file() {
+            let store = Store::open(&folder).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!store.run().trials.is_empty(), "{}", folder.display());
+            assert!(crate::report::markdown(store.run()).contains("verdict"));
+            read += 1;
+        }
+    }
+    assert!(read > 0, "nothing is published");
 }
 
 #[test]

@@ -173,6 +173,7 @@ impl ServiceProcess {
             transport => address(transport.name())?,
         };
         let control = Control::new(&address("control")?, Path::new(&address("token_file")?))?;
+        tracing::info!(pid, in_force = %ready["in_force"], "a service is ready");
         Ok(Self {
             child,
             pid,

@@ -58,7 +58,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The experiments by name, each once, in the order of the list.
+    /// The experiments by name, each once, in the order of the list. One that would run in no block is refused.
     pub fn resolve(&self) -> Result<Vec<&'static Experiment>, String> {
         if self.experiments.is_empty() {
             return experiment::of_suite(self.suite);
@@ -70,7 +70,36 @@ impl Options {
                 found.push(experiment);
             }
         }
+        self.have_blocks(&found)?;
         Ok(found)
+    }
+
+    /// An experiment that was named is meant to run: where the suite has no block for it, saying so beats an empty run.
+    fn have_blocks(&self, named: &[&'static Experiment]) -> Result<(), String> {
+        let without = |suite: Suite| -> Vec<&str> {
+            let named = named.iter();
+            named
+                .filter(|experiment| (experiment.blocks)(suite) == 0)
+                .map(|experiment| experiment.name)
+                .collect()
+        };
+        let idle = without(self.suite);
+        if self.blocks.is_some() || idle.is_empty() {
+            return Ok(());
+        }
+        let larger = [Suite::Full, Suite::Wide]
+            .into_iter()
+            .find(|suite| without(*suite).is_empty());
+        Err(format!(
+            "expected experiments that run in the suite '{}', got {}, which it has no blocks for; say how many with \
+             --blocks{}",
+            self.suite.name(),
+            idle.join(", "),
+            larger.map_or(String::new(), |suite| format!(
+                ", or take --suite {}",
+                suite.name()
+            ))
+        ))
     }
 
     /// The plan over these transports.
@@ -212,4 +241,59 @@ pub(super) fn reopen(dir: &Path, now: &Run) -> anyhow::Result<Store> {
         );
     }
     Ok(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(experiments: &[&str], suite: Suite, blocks: Option<u32>) -> Options {
+        Options {
+            experiments: experiments.iter().map(ToString::to_string).collect(),
+            suite,
+            transports: Vec::new(),
+            blocks,
+            seed: 1,
+            pin: true,
+            out: PathBuf::from("unused"),
+            exclusive: false,
+            broker_restarts: 0,
+            warm_up: None,
+            reruns: 0,
+            plant: None,
+            resume: None,
+        }
+    }
+
+    #[test]
+    fn an_experiment_without_blocks_in_its_suite_is_refused_by_name_with_what_to_do() {
+        let names = ["capacity", "streaming", "connections"];
+        let refusal = named(&names, Suite::Quick, None).resolve().unwrap_err();
+        for word in [
+            "'quick'",
+            "streaming, connections",
+            "--blocks",
+            "--suite full",
+        ] {
+            assert!(refusal.contains(word), "{refusal}");
+        }
+        assert!(!refusal.contains("capacity"), "{refusal}");
+        for options in [
+            named(&names, Suite::Quick, Some(1)),
+            named(&names, Suite::Full, None),
+            named(&[], Suite::Quick, None),
+        ] {
+            assert!(options.resolve().is_ok(), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn every_experiment_has_blocks_in_some_suite() {
+        for experiment in experiment::ALL {
+            let name = [experiment.name];
+            let full = named(&name, Suite::Full, None).resolve();
+            let wide = named(&name, Suite::Wide, None).resolve();
+            assert!(full.is_ok() || wide.is_ok(), "{}", experiment.name);
+        }
+    }
 }

@@ -43,6 +43,9 @@ struct Piece {
     to: f64,
 }
 
+/// An offset of a trace beyond this is a slip of the unit, as it is in every duration.
+const LATEST: Duration = Duration::from_secs(86_400);
+
 /// Rates below one operation an hour or above ten million a second are refused as typing errors.
 const RATES: std::ops::RangeInclusive<f64> = 1.0 / 3_600.0..=10_000_000.0;
 
@@ -284,13 +287,19 @@ pub fn parse_trace(text: &str) -> Result<Arrival, String> {
         let at = match line.parse::<f64>() {
             Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| {
                 format!(
-                    "line {} of the trace: {line} s is not a possible offset",
+                    "line {} of the trace: expected an offset in seconds, got {line}",
                     number + 1
                 )
             })?,
             Err(_) => crate::units::parse_duration(line)
                 .map_err(|error| format!("line {} of the trace: {error}", number + 1))?,
         };
+        if at > LATEST {
+            return Err(format!(
+                "line {} of the trace: expected an offset within a day, got {line}",
+                number + 1
+            ));
+        }
         if offsets.last().is_some_and(|last| *last > at) {
             return Err(format!(
                 "line {} of the trace: offset {line} is before the one above it; sort the trace",
