@@ -35,7 +35,9 @@ pub fn refuse(error: &clap::Error, note: Option<&str>) -> ExitCode {
     let _ = error.print();
     if error.use_stderr() {
         let said = error.render().to_string();
-        if !names_what_was_expected(&said) {
+        // The help that stands in for a missing command is no sentence about it.
+        let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if is_help || !names_what_was_expected(&said) {
             eprintln!("{}", expected(error));
         }
         if let Some(note) = note {

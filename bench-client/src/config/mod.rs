@@ -16,8 +16,8 @@ use std::path::Path;
 const PREFIX: &str = "HOPBENCH_";
 /// Between section and key in a variable's name: one alone is part of a name.
 const BETWEEN: &str = "__";
-/// How far a name may be off and still be taken for a slip of the hand, as clap does it.
-const LIKE: f64 = 0.7;
+/// Of so many letters one may be wrong, missing, too many or in its neighbour's place, and it still is a slip of the hand.
+const LETTERS_A_SLIP: usize = 3;
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,11 +239,12 @@ fn unknown_key(
 /// The name that was probably meant, if any is near enough. Dashes and underscores are one.
 fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     let name = name.replace('_', "-").to_lowercase();
+    let most = (name.chars().count() / LETTERS_A_SLIP).max(1);
     names
         .iter()
-        .map(|other| (strsim::jaro_winkler(&name, other), *other))
-        .filter(|(like, _)| *like > LIKE)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|other| (strsim::damerau_levenshtein(&name, other), *other))
+        .filter(|(slips, _)| *slips <= most)
+        .min_by_key(|(slips, _)| *slips)
         .map(|(_, other)| other)
 }
 
