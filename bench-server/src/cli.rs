@@ -221,7 +221,7 @@ impl Serve {
                     return refuse(
                         ErrorKind::ArgumentConflict,
                         format!(
-                            "--next: hop `{}` is this service's own {} in scope `{}`, so each order would come back to it; give one of them another scope",
+                            "--next: expected a hop that is another service, got `{}`, this one's own {} in scope `{}`, so each order would come back to it; give one of them another scope",
                             own.name, own.transport, own.scope
                         ),
                     );
