@@ -34,6 +34,12 @@ fn head(document: &mut Document, calibration: &Calibration) {
     if !manifest.exclusive {
         document.text("Nobody said that nothing else ran meanwhile (--exclusive): a miss may be the neighbours'.");
     }
+    if calibration.brokers_paused > 0 {
+        document.text(format!(
+            "{} processes of the brokers were paused (SIGSTOP) from the pacer's measurement on: idle ones wake up too.",
+            calibration.brokers_paused
+        ));
+    }
     for skipped in &calibration.skipped {
         document.text(format!(
             "{} was skipped: {}",

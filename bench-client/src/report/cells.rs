@@ -3,6 +3,7 @@
 
 use super::document::{self, Document, names};
 use super::format::{grouped, ns};
+use super::places::Places;
 use crate::claims::samples::Metric;
 use crate::results::{Arrival, Cell, Percentile, Run, State, Trial};
 use std::collections::BTreeMap;
@@ -199,7 +200,7 @@ pub(super) fn settings(cell: &Cell) -> Vec<(String, String)> {
     out
 }
 
-/// Every cell, for Markdown.
+/// Every cell, for Markdown, each under the anchor that verdicts link to.
 pub(super) fn table(document: &mut Document, run: &Run) {
     let cells = ran(run);
     if cells.is_empty() {
@@ -210,12 +211,14 @@ pub(super) fn table(document: &mut Document, run: &Run) {
         "A block in (brackets) is SUSPECT, a struck one INVALID; attempts that were run again are counted and left out. Seed {}.",
         run.manifest.seed
     ));
+    let places = Places::of(&cells);
     let row = |ran: &Ran<'_>| -> Vec<document::Cell> {
         let words: Vec<String> = settings(ran.cell)
             .into_iter()
             .map(|(name, value)| format!("{name} {value}"))
             .collect();
         let figure = ran.figure();
+        let anchor = places.anchor(&ran.cell.id).unwrap_or_default();
         let blocks: Vec<String> = ran
             .counted()
             .into_iter()
@@ -229,7 +232,7 @@ pub(super) fn table(document: &mut Document, run: &Run) {
             })
             .collect();
         vec![
-            format!("`{}`", ran.cell.id).into(),
+            format!("<a id=\"{anchor}\"></a>`{}`", ran.cell.id).into(),
             ran.experiments.join(", ").into(),
             words.join(", ").into(),
             ran.validity().into(),

@@ -9,7 +9,9 @@ mod csv;
 mod document;
 mod format;
 mod html;
+mod interventions;
 mod manifest;
+mod places;
 mod ratios;
 mod sections;
 mod tables;
@@ -88,6 +90,7 @@ fn whole(run: &Run, every: bool) -> Document {
         sections::pictures(&mut document, &charts::all(run));
     }
     figures(&mut document, run);
+    interventions::told(&mut document, run);
     sections::validity(&mut document, run);
     if every {
         cells::table(&mut document, run);

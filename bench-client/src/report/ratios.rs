@@ -3,15 +3,24 @@
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, interval, maybe};
 use crate::claims::part::number;
+use crate::claims::samples::{cells, experiments};
 use crate::results::{Ratio, Run};
+use std::collections::BTreeSet;
 
-/// Every ratio with its interval and what it could have found; A/A pairs with whether they passed.
+/// Every ratio of cells that were sustained, with its interval and what it could have found; A/A pairs with whether they
+/// passed.
 pub(super) fn table(document: &mut Document, run: &Run) {
     if run.ratios.is_empty() {
         return;
     }
     document.heading("Ratios, paired by block");
-    let row = |r: &Ratio| -> Vec<Cell> {
+    let unsustained = unsustained(run);
+    let is_left_out = |r: &&Ratio| {
+        r.aa_passed.is_none()
+            && [&r.numerator, &r.denominator].iter().any(|cell| unsustained.contains(cell.as_str()))
+    };
+    let (left_out, kept): (Vec<&Ratio>, Vec<&Ratio>) = run.ratios.iter().partition(is_left_out);
+    let row = |r: &&Ratio| -> Vec<Cell> {
         let aa = match r.aa_passed {
             Some(true) => Cell {
                 text: "A/A passed".into(),
@@ -47,9 +56,22 @@ pub(super) fn table(document: &mut Document, run: &Run) {
             "A/A (99 %)",
         ]),
         numbers_from: 2,
-        rows: run.ratios.iter().map(row).collect(),
+        rows: kept.iter().map(row).collect(),
     });
-    let excluded = run.ratios.iter().flat_map(|r| {
+    if !left_out.is_empty() {
+        let sides = left_out.iter().flat_map(|r| [&r.numerator, &r.denominator]);
+        let cells: BTreeSet<String> = sides
+            .filter(|id| unsustained.contains(id.as_str()))
+            .map(|id| format!("`{id}`"))
+            .collect();
+        let cells: Vec<String> = cells.into_iter().collect();
+        document.text(format!(
+            "{} ratios are left out, since completions did not keep up in {}.",
+            left_out.len(),
+            cells.join(", ")
+        ));
+    }
+    let excluded = kept.iter().flat_map(|r| {
         r.excluded
             .iter()
             .map(move |why| format!("{}, {}: {why}", r.name, r.metric))
@@ -61,6 +83,17 @@ pub(super) fn table(document: &mut Document, run: &Run) {
         excluded.push(format!("… and {more} more, in run.json"));
     }
     document.items(excluded);
+}
+
+/// Cells whose completions did not keep up with what was offered: their latency is that of a growing queue.
+fn unsustained(run: &Run) -> BTreeSet<&str> {
+    let of = |experiment| cells(run, experiment).into_iter();
+    experiments(run)
+        .into_iter()
+        .flat_map(of)
+        .filter(|cell| !cell.is_sustained())
+        .map(|cell| cell.cell.id.as_str())
+        .collect()
 }
 
 /// Excluded blocks that are listed before the rest is only counted.

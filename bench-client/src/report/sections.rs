@@ -1,8 +1,10 @@
 //! The parts of a report that are mostly words: head, verdicts, what was skipped, how to read it, validity, one trial.
 
+use super::cells;
 use super::charts::Picture;
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, interval, maybe, percentile};
+use super::places::Places;
 use crate::claims::{self, Claim, ratios::failed_aa};
 use crate::results::{Percentile, Run, State, Trial, Verdict, VerdictRow, When};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +44,7 @@ pub(super) fn head(document: &mut Document, run: &Run) {
     }
 }
 
-/// The verdict table, and the sentence behind each row.
+/// The verdict table, and the sentence behind each row; `every` (Markdown) links it to its cells.
 pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
     document.heading("Verdicts");
     let (missing, judged): (Vec<_>, Vec<_>) = run
@@ -67,12 +69,12 @@ pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
             rows: rows.collect(),
         });
     }
-    document.items(
-        judged
-            .iter()
-            .map(|row| format!("{}: {}", row.claim, row.reason))
-            .collect(),
-    );
+    let places = every.then(|| Places::of(&cells::ran(run)));
+    let item = |row: &&VerdictRow| {
+        let links = places.as_ref().map(|places| places.in_markdown(&row.cells));
+        format!("{}: {}{}", row.claim, row.reason, links.unwrap_or_default())
+    };
+    document.items(judged.iter().map(item).collect());
     for failed in failed_aa(&run.ratios) {
         document.text(failed);
     }

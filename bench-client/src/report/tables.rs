@@ -16,8 +16,12 @@ const CLASSES: [&str; 5] = ["none", "memory", "process", "power", "replica"];
 /// Factors of the brokers' cells as they are matched; only others are said.
 const MATCHED: [(&str, &str); 3] = [("linger_ms", "0"), ("partitions", "4"), ("prefetch", "100")];
 
-/// JSON against protobuf, by count.
+/// JSON against protobuf, by count; where the experiment's own table says it, not a second time.
 pub(super) fn sizes(document: &mut Document, run: &Run) {
+    let told = |table: &crate::results::Table| table.experiment == "size" && !table.rows.is_empty();
+    if run.tables.iter().any(told) {
+        return;
+    }
     let mut payloads: Vec<&str> = Vec::new();
     for row in &run.sizes {
         if !payloads.contains(&row.payload.as_str()) {
@@ -55,6 +59,7 @@ pub(super) fn sizes(document: &mut Document, run: &Run) {
 pub(super) fn capacity(document: &mut Document, run: &Run) {
     let header = vec![
         "transport",
+        "call",
         "payload",
         "in flight",
         "orders/s",
@@ -73,9 +78,10 @@ pub(super) fn capacity(document: &mut Document, run: &Run) {
         run,
         |t| t.cell.arrival == Arrival::Closed && t.cell.is_timed(),
         "Capacity",
-        &header,
+        (&header, 3),
         |cell| {
-            let mut row = vec![name(cell), cell.cell.payload.as_str().into()];
+            let mut row = vec![name(cell, &["kind", "batch"]), call(cell)];
+            row.push(cell.cell.payload.as_str().into());
             row.push(
                 cell.cell
                     .in_flight
@@ -142,8 +148,8 @@ pub(super) fn latency(document: &mut Document, run: &Run) {
         "blocks",
     ];
     let wanted = |t: &CellTrials<'_>| t.cell.arrival != Arrival::Closed && !has_phases(t);
-    per_class(document, run, wanted, "Latency", &header, |cell| {
-        let mut row = vec![name(cell), cell.cell.payload.as_str().into()];
+    per_class(document, run, wanted, "Latency", (&header, 2), |cell| {
+        let mut row = vec![name(cell, &[]), cell.cell.payload.as_str().into()];
         row.push(
             cell.cell
                 .rate_per_s
@@ -266,13 +272,14 @@ fn phase_row(cell: &CellTrials<'_>, name: &str) -> Vec<Cell> {
     ]
 }
 
-/// One table per experiment and durability class, so that classes are not set against each other.
+/// One table per experiment and durability class, so that classes are not set against each other; `numbers_from` is its
+/// first column of figures.
 fn per_class(
     document: &mut Document,
     run: &Run,
     wanted: impl Fn(&CellTrials<'_>) -> bool,
     title: &str,
-    header: &[&'static str],
+    (header, numbers_from): (&[&'static str], usize),
     row: impl Fn(&CellTrials<'_>) -> Vec<Cell>,
 ) {
     for experiment in experiments(run) {
@@ -294,7 +301,7 @@ fn per_class(
             document.heading(format!("{title}, `{experiment}`, durability `{class}`"));
             document.table(Table {
                 header: header.iter().map(ToString::to_string).collect(),
-                numbers_from: 2,
+                numbers_from,
                 rows: of_class.iter().map(&row).collect(),
             });
         }
@@ -316,8 +323,20 @@ fn has_phases(cell: &CellTrials<'_>) -> bool {
     cell.blocks.values().any(|t| !t.phases.is_empty())
 }
 
-/// The transport, with what sets the cell apart from the plain one.
-fn name(cell: &CellTrials<'_>) -> Cell {
+/// How orders share requests, or that a broker's confirm is all that comes back.
+fn call(cell: &CellTrials<'_>) -> Cell {
+    let factor = |name: &str| cell.cell.factors.get(name);
+    let broker = matches!(cell.cell.transport.as_str(), "queue" | "stream");
+    match (factor("kind"), factor("batch")) {
+        (Some(kind), Some(batch)) => format!("{kind}, {batch} each").into(),
+        (Some(kind), None) => kind.as_str().into(),
+        (None, _) if broker && factor("reply").is_none() => "publish".into(),
+        (None, _) => "unary".into(),
+    }
+}
+
+/// The transport, with what sets the cell apart from the plain one, but for what stands in a column of its own.
+fn name(cell: &CellTrials<'_>, elsewhere: &[&str]) -> Cell {
     let c = cell.cell;
     let mut text = c.transport.clone();
     if c.http.as_deref() == Some("h2") {
@@ -342,7 +361,8 @@ fn name(cell: &CellTrials<'_>) -> Cell {
         text.push_str(&format!(", service {slow}"));
     }
     for (name, value) in &c.factors {
-        if !MATCHED.contains(&(name.as_str(), value.as_str())) {
+        if !MATCHED.contains(&(name.as_str(), value.as_str())) && !elsewhere.contains(&name.as_str())
+        {
             text.push_str(&format!(", {name} {value}"));
         }
     }

@@ -255,3 +255,80 @@ fn an_analysis_is_printed_as_it_is_and_says_why_a_value_is_missing() {
         assert!(text.contains(line), "{line} is not in {text}");
     }
 }
+
+#[test]
+fn in_markdown_a_verdict_links_to_its_cells_and_every_link_has_its_target() {
+    let run = judged();
+    let text = markdown(&run);
+    let places = super::places::Places::of(&super::cells::ran(&run));
+    let mut links = 0;
+    for id in run.verdicts.iter().flat_map(|row| &row.cells) {
+        let anchor = places.anchor(id).expect("a verdict rests on cells that ran");
+        assert!(text.contains(&format!("[`{id}`](#{anchor})")), "{id}");
+        assert!(text.contains(&format!("<a id=\"{anchor}\"></a>`{id}`")), "{id}");
+        links += 1;
+    }
+    assert!(links > 5, "{links}");
+    assert!(!plain(&run).contains("](#"), "a terminal follows no link");
+}
+
+#[test]
+fn sizes_are_told_once_where_the_experiment_has_a_table_of_its_own() {
+    let mut run = judged();
+    let heading = "Size: mean body, bytes, by count";
+    assert!(plain(&run).contains(heading));
+    let mut own = crate::results::Table::new("size", "mean body by count", &[("payload", "")]);
+    own.push(vec!["O3".into()]);
+    run.tables.push(own);
+    let text = plain(&run);
+    assert!(!text.contains(heading) && text.contains("mean body by count"));
+}
+
+#[test]
+fn the_capacity_table_shows_how_orders_are_called() {
+    let mut run = planted();
+    for t in run.trials.iter_mut().filter(|t| t.cell.id == "tcp-O3-c32") {
+        t.cell.factors.insert("kind".into(), "client".into());
+        t.cell.factors.insert("batch".into(), "32".into());
+    }
+    let text = markdown(&run);
+    for row in [
+        "| tcp | client, 32 each | O3 | 32 |",
+        "| rest | unary | O3 | 32 |",
+        "| queue | publish | O3 | 32 |",
+    ] {
+        assert!(text.contains(row), "{row}");
+    }
+}
+
+#[test]
+fn a_ratio_of_a_cell_that_was_not_sustained_is_left_out_and_said_so() {
+    let mut run = planted();
+    for t in run
+        .trials
+        .iter_mut()
+        .filter(|t| t.cell.id == "queue-O3-r2000")
+    {
+        t.overloaded = Some("planted: not sustained".into());
+    }
+    conclude(&mut run);
+    let text = markdown(&run);
+    assert!(!text.contains("ladder, O3, 2000/s: queue ÷ rest |"), "{text}");
+    assert!(text.contains("ladder, O3, 2000/s: stream ÷ rest |"));
+    assert!(text.contains(
+        "5 ratios are left out, since completions did not keep up in `queue-O3-r2000`."
+    ));
+}
+
+#[test]
+fn what_was_done_to_processes_is_told() {
+    let mut run = planted();
+    assert!(plain(&run).contains("None: the brokers ran through"));
+    let id = run.trials[0].cell.id.clone();
+    run.trials[0].faults.push(crate::results::Fault {
+        what: "at 2s kill service".into(),
+        ..crate::results::Fault::default()
+    });
+    let text = markdown(&run);
+    assert!(text.contains("- `at 2s kill service`: 1 trial over tcp."), "{id}: {text}");
+}

@@ -1,7 +1,6 @@
 //! The page: one file with its pictures and colours inside, readable without network or script, on paper and on a phone.
 
 mod dots;
-mod places;
 #[cfg(test)]
 mod tests;
 mod verdicts;
@@ -9,12 +8,12 @@ mod verdicts;
 use super::cells::{self, Ran};
 use super::charts::{Chart, Picture, css};
 use super::document::{Block, Document, Tone};
-use super::{figures, manifest, sections};
+use super::places::Places;
+use super::{figures, interventions, manifest, sections};
 use crate::claims::ratios::failed_aa;
 use crate::results::Run;
 use askama::Template;
 use dots::Strip;
-use places::Places;
 use verdicts::{Judged, Missing};
 
 #[derive(Template)]
@@ -86,6 +85,7 @@ pub(super) fn page(run: &Run, pictures: &[Picture]) -> String {
     sections::head(&mut head, run);
     let mut document = Document::default();
     figures(&mut document, run);
+    interventions::told(&mut document, run);
     sections::validity(&mut document, run);
     let (judged, missing) = verdicts::of(run, &cells, &places);
     let page = Page {

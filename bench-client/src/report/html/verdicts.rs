@@ -2,11 +2,11 @@
 //! run order, what was run again and left out.
 
 use super::dots::Strip;
-use super::places::{Link, Places};
 use super::rich;
 use crate::claims::Claim;
 use crate::report::cells::Ran;
 use crate::report::format::{NOTHING, interval};
+use crate::report::places::{Link, Places};
 use crate::results::{Ratio, Run, Verdict, VerdictRow};
 
 /// A claim that was judged.

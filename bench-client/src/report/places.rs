@@ -1,6 +1,6 @@
-//! Where on the page a cell stands: an anchor per cell, unlike all others.
+//! Where in a report a cell stands: an anchor per cell, unlike all others, the same on the page and in Markdown.
 
-use crate::report::cells::Ran;
+use super::cells::Ran;
 use std::collections::BTreeMap;
 
 /// A link to a cell.
@@ -42,5 +42,18 @@ impl Places {
             anchor: self.anchor(id).map(String::from),
         };
         ids.iter().map(link).collect()
+    }
+
+    /// The same in Markdown, behind a sentence; nothing where there is no cell.
+    pub(super) fn in_markdown(&self, ids: &[String]) -> String {
+        if ids.is_empty() {
+            return String::new();
+        }
+        let link = |link: Link| match link.anchor {
+            Some(anchor) => format!("[`{}`](#{anchor})", link.id),
+            None => format!("`{}`", link.id),
+        };
+        let links: Vec<String> = self.links(ids).into_iter().map(link).collect();
+        format!(" Cells: {}.", links.join(", "))
     }
 }
