@@ -2,13 +2,15 @@
 
 use crate::fault::Fault;
 use crate::load::{Arrival, Mode, Spacing, SpanPlan, Stop};
+use crate::own::Own;
 use crate::results;
 use bench_proto::slowness::Slowness;
-use bench_proto::{Durability, Format, PayloadClass};
+use bench_proto::{Corpus, Durability, Format, PayloadClass};
 use bench_transport::{
     CallKind, Connecting, DEFAULT_BATCH, HttpVersion, ReplyVia, Settings, Transport,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A pause of the whole service process (SIGSTOP, SIGCONT), as offsets from the window's start.
@@ -35,6 +37,8 @@ pub struct Cell {
     pub format: Format,
     /// What is sent.
     pub payload: PayloadClass,
+    /// One's own messages, sent instead.
+    pub own: Option<Arc<Own>>,
     /// What an accepted order survives.
     pub durability: Durability,
     /// Connections or channels (rest h1: at most so many).
@@ -101,6 +105,7 @@ impl Cell {
                 Format::Protobuf
             },
             payload: PayloadClass::Order(3),
+            own: None,
             durability: if broker {
                 Durability::Process
             } else {
@@ -138,7 +143,7 @@ impl Cell {
     /// Names the cell: equal in every block, distinct for distinct cells. Defaults are left out.
     pub fn id(&self) -> String {
         let plain = Self::new(self.transport);
-        let mut id = format!("{}-{}", self.transport, self.payload);
+        let mut id = format!("{}-{}", self.transport, self.payload_name());
         let mut add = |text: String| {
             id.push('-');
             id.push_str(&text);
@@ -220,6 +225,22 @@ impl Cell {
         id
     }
 
+    /// What is sent, by its name in results.
+    pub fn payload_name(&self) -> String {
+        match &self.own {
+            Some(own) => own.name().into(),
+            None => self.payload.to_string(),
+        }
+    }
+
+    /// The messages of the cell's operations, for a caller that wants bodies in `format`.
+    pub fn corpus(&self, format: Format, seed: u64) -> Corpus {
+        match &self.own {
+            Some(own) => own.corpus(format),
+            None => Corpus::new(self.payload, seed),
+        }
+    }
+
     /// The transport's settings for one run of the cell.
     pub fn settings(&self, target: &str, scope: &str) -> Settings {
         let in_flight = match self.mode {
@@ -293,6 +314,10 @@ impl Cell {
             }
             _ => {}
         }
+        if let Some(own) = &self.own {
+            factor("payload_file", own.to_string());
+            factor("payload_sha256", own.digest().into());
+        }
         if self.kind != CallKind::Unary {
             factor("kind", self.kind.to_string());
         }
@@ -336,7 +361,7 @@ impl Cell {
             id: self.id(),
             transport: self.transport.to_string(),
             format: self.format.to_string(),
-            payload: self.payload.to_string(),
+            payload: self.payload_name(),
             durability: self.durability.to_string(),
             arrival,
             in_flight,
@@ -492,6 +517,14 @@ mod tests {
             },
             Cell {
                 fault: Some("at 2s kill service".parse().unwrap()),
+                ..rest.clone()
+            },
+            Cell {
+                own: Some(Arc::new(Own::example("orders.jsonl", 1))),
+                ..rest.clone()
+            },
+            Cell {
+                own: Some(Arc::new(Own::example("orders.jsonl", 2))),
                 ..rest.clone()
             },
             Cell::new(Transport::Grpc),

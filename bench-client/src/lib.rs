@@ -18,6 +18,7 @@ pub mod load;
 pub mod manifest;
 pub mod meters;
 pub mod micro;
+pub mod own;
 pub mod plan;
 pub mod report;
 pub mod results;

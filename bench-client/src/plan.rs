@@ -3,11 +3,13 @@
 
 use crate::cell::Cell;
 use crate::experiment::{Experiment, Group, Suite};
+use crate::own::Own;
 use bench_proto::Durability;
 use bench_transport::Transport;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One trial to run.
@@ -28,6 +30,17 @@ pub struct Planned {
 pub struct Plan {
     /// The blocks.
     pub blocks: Vec<Vec<Planned>>,
+}
+
+impl Planned {
+    /// Runs for those too who asked for an equal cell.
+    fn share(&mut self, other: Self) {
+        for name in std::iter::once(other.experiment).chain(other.shared_with) {
+            if name != self.experiment && !self.shared_with.contains(&name) {
+                self.shared_with.push(name);
+            }
+        }
+    }
 }
 
 /// Arms that are compared, with who asked for each.
@@ -100,6 +113,23 @@ impl Plan {
     pub fn retain(&mut self, can_run: impl Fn(&Cell) -> bool) {
         for trials in &mut self.blocks {
             trials.retain(|planned| can_run(&planned.cell));
+        }
+    }
+
+    /// One's own payload in the place of every payload class: cells that differed in nothing else run once, for all who
+    /// asked for one of them.
+    pub fn carry(&mut self, own: &Arc<Own>) {
+        for trials in &mut self.blocks {
+            let mut kept: Vec<Planned> = Vec::new();
+            for mut planned in std::mem::take(trials) {
+                planned.cell.own = Some(own.clone());
+                let id = planned.cell.id();
+                match kept.iter_mut().find(|there| there.cell.id() == id) {
+                    Some(there) => there.share(planned),
+                    None => kept.push(planned),
+                }
+            }
+            *trials = kept;
         }
     }
 
@@ -324,6 +354,30 @@ mod tests {
             both.trials()
                 .all(|planned| planned.experiment == "capacity")
         );
+    }
+
+    #[test]
+    fn ones_own_payload_stands_for_every_class_and_equal_cells_run_once_for_all_who_asked() {
+        let experiments = ["capacity", "payload"].map(|name| find(name).unwrap());
+        let all = [Transport::Rest, Transport::Grpc];
+        let plan = |experiments: &[&Experiment]| {
+            Plan::new(experiments, Suite::Quick, &all, Some(2), 1)
+        };
+        let mut both = plan(&experiments);
+        both.carry(&Arc::new(Own::example("orders.jsonl", 3)));
+        for block in &both.blocks {
+            let ids: BTreeSet<String> = block.iter().map(|planned| planned.cell.id()).collect();
+            assert_eq!(ids.len(), block.len(), "{ids:?}");
+            assert!(ids.iter().all(|id| id.contains("file:orders.jsonl#")), "{ids:?}");
+            // REST and gRPC with 32 in flight for both, and the twin that capacity alone has.
+            let asked = |name: &str| {
+                let wants = |p: &&Planned| {
+                    p.experiment == name || p.shared_with.iter().any(|other| other == name)
+                };
+                block.iter().filter(wants).count()
+            };
+            assert_eq!((asked("capacity"), asked("payload")), (3, 2));
+        }
     }
 
     #[test]

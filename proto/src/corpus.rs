@@ -159,6 +159,11 @@ impl Corpus {
         }
     }
 
+    /// A corpus of other messages, in their order; none without a message.
+    pub fn of(messages: Vec<Message>) -> Option<Self> {
+        (!messages.is_empty()).then_some(Self { messages })
+    }
+
     /// The messages as they were made, in their order.
     pub fn messages(&self) -> &[Message] {
         &self.messages

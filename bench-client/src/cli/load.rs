@@ -1,11 +1,13 @@
 //! `bench-client load`: one ad-hoc load run.
 
+use super::own::{OwnArgs, weighed};
 use super::run::Pin;
 use super::{Exit, print, usage};
 use crate::address;
 use crate::cell::Cell;
 use crate::fault::Fault;
 use crate::load::{Arrival, Mode, Profile, Spacing, Stop};
+use crate::own::Own;
 use crate::results::{self, State};
 use crate::service::{Control, Launch};
 use crate::stack::Brokers;
@@ -36,6 +38,7 @@ RATE is per second: 2000; steps 500:10s,1000:10s; a ramp 500..5000:30s; a spike 
 Examples:
   bench-client load --transport rest --in-flight 32 --duration 5s --payload O3
   bench-client load --transport grpc --kind bidi --in-flight 64 --connections 1
+  bench-client load --transport rest --rate 500 --payload-file orders.jsonl
   bench-client load --transport queue --rate 200 --duration 30s --slow '0s..10s 1ms; 10s..20s 200ms; 20s.. 1ms workers=8'
   bench-client load --transport grpc --rate 1000 --target 127.0.0.1:50051 --control 127.0.0.1:9000 --token-file token")]
 pub(super) struct LoadArgs {
@@ -43,8 +46,10 @@ pub(super) struct LoadArgs {
     #[arg(long)]
     transport: Transport,
     /// Payload class: O1 … O1000, E0, E64, E1K, E64K, N-int, N-dbl, N-whole, B64K
-    #[arg(long, default_value = "O3")]
+    #[arg(long, default_value = "O3", conflicts_with = "payload_file")]
     payload: PayloadClass,
+    #[command(flatten)]
+    own: OwnArgs,
     /// json or protobuf [default: json for rest, else protobuf]
     #[arg(long)]
     format: Option<Format>,
@@ -245,6 +250,7 @@ impl LoadArgs {
         }
         Ok(Cell {
             payload: self.payload,
+            own: self.own.read()?,
             format: self.format.unwrap_or(plain.format),
             http: self.http.unwrap_or(plain.http),
             kind: self.kind,
@@ -335,6 +341,9 @@ impl LoadArgs {
 
     pub(super) async fn execute(self) -> anyhow::Result<Exit> {
         let cell = self.cell()?;
+        if let Some(own) = cell.own.as_deref().filter(|_| !self.json) {
+            print!("{}", report::own(&weighed(own, self.seed)));
+        }
         trial::plant_codec(self.plant.as_deref()).map_err(usage)?;
         let brokers = Brokers::find();
         if self.target.is_none() {

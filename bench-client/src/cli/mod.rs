@@ -6,6 +6,7 @@ mod doctor;
 mod list;
 mod load;
 mod manual;
+mod own;
 mod payload;
 mod progress;
 mod run;

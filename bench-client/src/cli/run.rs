@@ -1,9 +1,11 @@
 //! `bench-client run`.
 
+use super::own::OwnArgs;
 use super::progress::Teller;
 use super::{Exit, print, usage};
 use crate::experiment::Suite;
 use crate::plan::Plan;
+use crate::own::Own;
 use crate::suite::{self, Options};
 use crate::{report, units};
 use anyhow::Context;
@@ -11,6 +13,7 @@ use bench_transport::Transport;
 use bench_usage::whole;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Flags of `run`.
@@ -36,6 +39,8 @@ pub(super) struct Run {
     /// Where results go [default: results/<time>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    own: OwnArgs,
     /// Blocks instead of the suite's own number
     #[arg(long, value_name = "N", value_parser = whole(1..=1_000_u32))]
     blocks: Option<u32>,
@@ -91,7 +96,7 @@ pub(super) enum Pin {
 }
 
 impl Run {
-    fn options(&self) -> Options {
+    fn options(&self, own: Option<Arc<Own>>) -> Options {
         Options {
             experiments: self.experiments.clone(),
             suite: self.suite,
@@ -111,14 +116,16 @@ impl Run {
             broker_restarts: self.broker_restarts,
             warm_up: self.warm_up,
             reruns: self.reruns,
+            own,
             resume: None,
         }
     }
 
     pub(super) async fn execute(self, quiet: bool) -> anyhow::Result<Exit> {
+        let own = self.own.read()?;
         let options = match &self.resume {
-            Some(dir) => Options::of_interrupted(dir)?,
-            None => self.options(),
+            Some(dir) => Options::of_interrupted(dir, own)?,
+            None => self.options(own),
         };
         let experiments = options.resolve().map_err(usage)?;
         let transports = if options.transports.is_empty() {

@@ -4,6 +4,7 @@
 use super::{Experiment, Group, Suite, blocks};
 use crate::claims::codec::{Crossing, aa_passed, crossing, find, ratios};
 use crate::micro::{self, Arm};
+use crate::own::Own;
 use crate::results::{CodecRow, Run, Table, Value};
 use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
@@ -51,9 +52,10 @@ pub fn classes() -> impl Iterator<Item = PayloadClass> {
     PayloadClass::NAMED.into_iter().chain(LARGE)
 }
 
-/// What one class gives to work on.
+/// What one payload gives to work on.
 struct Sample {
-    class: PayloadClass,
+    name: String,
+    kind: Kind,
     messages: Vec<Message>,
     /// By format, as in [`FORMATS`].
     bodies: [Vec<Bytes>; 2],
@@ -63,10 +65,29 @@ impl Sample {
     fn new(class: PayloadClass, seed: u64) -> Self {
         let one = Corpus::first(class, seed, 1).messages()[0].encode(Format::Json);
         let corpus = Corpus::first(class, seed, PASS_BYTES / one.len().max(1));
-        let messages = corpus.messages().to_vec();
+        Self::of(class.to_string(), corpus.messages().to_vec())
+    }
+
+    /// One's own orders, as far as a pass goes.
+    fn own(own: &Own) -> Self {
+        let mut left = PASS_BYTES;
+        let fits = |message: &&Message| {
+            let length = message.encode(Format::Json).len();
+            let fits = left == PASS_BYTES || length <= left;
+            left = left.saturating_sub(length.max(1));
+            fits
+        };
+        let corpus = own.corpus(Format::Json);
+        let messages = corpus.messages().iter().take_while(fits).cloned().collect();
+        Self::of(own.name().into(), messages)
+    }
+
+    /// `messages` is not empty.
+    fn of(name: String, messages: Vec<Message>) -> Self {
         let bodies = FORMATS.map(|format| messages.iter().map(|m| m.encode(format)).collect());
         Self {
-            class,
+            name,
+            kind: messages[0].kind(),
             messages,
             bodies,
         }
@@ -78,30 +99,28 @@ impl Sample {
     }
 }
 
-/// Measures every class in both formats and directions, `blocks` times.
-pub fn measure(suite: Suite, blocks: u32, seed: u64) -> Vec<CodecRow> {
-    of_classes(
-        &classes().collect::<Vec<_>>(),
-        blocks,
-        least_ns(suite),
-        seed,
-    )
+/// Measures every class in both formats and directions, `blocks` times, and one's own orders among them.
+pub fn measure(suite: Suite, blocks: u32, seed: u64, own: Option<&Own>) -> Vec<CodecRow> {
+    let mut samples: Vec<Sample> = classes().map(|class| Sample::new(class, seed)).collect();
+    samples.extend(own.map(Sample::own));
+    of_samples(&samples, blocks, least_ns(suite), seed)
 }
 
-/// The same for some classes, each arm running for `least_ns` of CPU time in a block.
-pub fn of_classes(
-    classes: &[PayloadClass],
-    blocks: u32,
-    least_ns: u64,
-    seed: u64,
-) -> Vec<CodecRow> {
-    let samples: Vec<Sample> = classes.iter().map(|c| Sample::new(*c, seed)).collect();
+/// One's own orders alone, as briefly as the quick suite does it.
+pub fn of_own(own: &Own, seed: u64) -> Vec<CodecRow> {
+    let suite = Suite::Quick;
+    of_samples(&[Sample::own(own)], (EXPERIMENT.blocks)(suite), least_ns(suite), seed)
+}
+
+/// Each arm runs for `least_ns` of CPU time in a block.
+fn of_samples(samples: &[Sample], blocks: u32, least_ns: u64, seed: u64) -> Vec<CodecRow> {
+    let a_a = A_A.to_string();
     let mut plan: Vec<(&Sample, usize, Direction, Option<&str>)> = Vec::new();
-    for sample in &samples {
+    for sample in samples {
         for format in 0..FORMATS.len() {
             for direction in [Direction::Encode, Direction::Decode] {
                 plan.push((sample, format, direction, None));
-                if sample.class == A_A {
+                if sample.name == a_a {
                     plan.push((sample, format, direction, Some("A2")));
                 }
             }
@@ -119,7 +138,7 @@ pub fn of_classes(
     plan.iter()
         .zip(observed)
         .map(|((sample, format, direction, arm), observed)| CodecRow {
-            payload: sample.class.to_string(),
+            payload: sample.name.clone(),
             format: FORMATS[*format].to_string(),
             operation: direction.name().into(),
             arm: arm.map(Into::into),
@@ -151,11 +170,12 @@ impl Direction {
 fn pass(sample: &Sample, at: usize, direction: Direction) -> Box<dyn FnMut() + '_> {
     let format = FORMATS[at];
     let Sample {
-        class,
+        kind,
         messages,
         bodies,
+        ..
     } = sample;
-    let kind: Kind = class.kind();
+    let kind = *kind;
     match direction {
         Direction::Encode => Box::new(move || {
             for message in messages {
@@ -188,7 +208,8 @@ fn shown(estimate: Option<Estimate>) -> Value {
     }
 }
 
-fn times(run: &Run) -> Table {
+/// What encoding and decoding a message of each payload takes.
+pub fn times(run: &Run) -> Table {
     let columns = [
         ("payload", ""),
         ("operation", ""),
@@ -201,9 +222,11 @@ fn times(run: &Run) -> Table {
         ("JSON ÷ protobuf", "×"),
     ];
     let mut table = Table::new(EXPERIMENT.name, "CPU time per message", &columns);
-    for class in classes().map(|class| class.to_string()) {
+    let mut payloads: Vec<&str> = run.codecs.iter().map(|row| row.payload.as_str()).collect();
+    payloads.dedup();
+    for class in payloads {
         for operation in ["encode", "decode"] {
-            let row = |format| find(run, &class, format, operation, None);
+            let row = |format| find(run, class, format, operation, None);
             let (json, protobuf) = (row("json"), row("protobuf"));
             let time = |row: Option<&CodecRow>| {
                 let us: Vec<f64> = row?.ns_per_message.iter().map(|ns| ns / 1e3).collect();
@@ -221,7 +244,7 @@ fn times(run: &Run) -> Table {
                 .zip(protobuf)
                 .map(|(json, protobuf)| ratios(json, protobuf));
             table.push(vec![
-                class.as_str().into(),
+                class.into(),
                 operation.into(),
                 bytes(json),
                 shown(time(json)),
@@ -284,7 +307,8 @@ mod tests {
     #[test]
     fn every_class_is_measured_in_both_formats_and_directions_in_every_block() {
         let classes = [A_A, PayloadClass::Empty, PayloadClass::Ints];
-        let rows = of_classes(&classes, 3, 1, 7);
+        let samples = classes.map(|class| Sample::new(class, 7));
+        let rows = of_samples(&samples, 3, 1, 7);
         // Four of each class, and the A/A pair's second arm of four.
         assert_eq!(rows.len(), 3 * 4 + 4);
         let named: BTreeSet<_> = rows
@@ -309,6 +333,22 @@ mod tests {
         assert_eq!(size(PayloadClass::Order(3)).0, Corpus::SIZE);
         assert_eq!(size(PayloadClass::Text(65_536)), (31, 65_550.0));
         assert_eq!(size(PayloadClass::Bytes(65_536)), (23, 87_395.0));
+    }
+
+    #[test]
+    fn ones_own_orders_are_measured_beside_the_classes_and_have_their_rows_in_the_table() {
+        let own = Own::example("orders.jsonl", 5);
+        let rows = of_samples(&[Sample::new(A_A, 7), Sample::own(&own)], 2, 1, 7);
+        let mine: Vec<&CodecRow> = rows.iter().filter(|row| row.payload == own.name()).collect();
+        assert_eq!(mine.len(), 4, "two formats and two directions");
+        assert!(mine.iter().all(|row| row.messages == 5));
+        let run = Run {
+            codecs: rows,
+            ..Run::default()
+        };
+        let table = times(&run);
+        let of = |row: &&Vec<Value>| row[0] == Value::from(own.name());
+        assert_eq!(table.rows.iter().filter(of).count(), 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
 use crate::claims::samples::cells;
 use crate::load::{Mode, Stop};
+use crate::own::Own;
 use crate::results::{Run, SizeRow, Table, Trial, Value};
 use bench_proto::{Corpus, Format, Message, PayloadClass, canonical};
 use bench_transport::Transport;
@@ -144,12 +145,21 @@ pub fn count(seed: u64, mut counted: impl FnMut(PayloadClass)) -> Vec<SizeRow> {
 }
 
 fn of_class(class: PayloadClass, seed: u64) -> Vec<SizeRow> {
-    let mut corpus = Corpus::new(class, seed);
+    of_corpus(&class.to_string(), Corpus::new(class, seed))
+}
+
+/// The same of one's own orders.
+pub fn of_own(own: &Own) -> Vec<SizeRow> {
+    of_corpus(own.name(), own.corpus(Format::Json))
+}
+
+fn of_corpus(name: &str, mut corpus: Corpus) -> Vec<SizeRow> {
+    let messages = corpus.messages().len() as u64;
     let mut rows = Vec::new();
     for encoding in Encoding::ALL {
         let mut plain = Vec::new();
         let (mut first, mut bytes): (Vec<Bytes>, usize) = (Vec::new(), 0);
-        for entry in 0..Corpus::SIZE as u64 {
+        for entry in 0..messages {
             let body = encoding.encode(corpus.message(0, 0, entry));
             plain.push(body.len() as u64);
             bytes += body.len();
@@ -157,23 +167,23 @@ fn of_class(class: PayloadClass, seed: u64) -> Vec<SizeRow> {
                 first.push(body);
             }
         }
-        rows.push(row(class, encoding, None, &plain));
+        rows.push(row(name, encoding, None, &plain));
         for compression in Compression::ALL {
             let lengths: Vec<u64> = first.iter().map(|body| compression.length(body)).collect();
-            rows.push(row(class, encoding, Some(compression), &lengths));
+            rows.push(row(name, encoding, Some(compression), &lengths));
         }
     }
     rows
 }
 
 fn row(
-    class: PayloadClass,
+    payload: &str,
     encoding: Encoding,
     compression: Option<Compression>,
     lengths: &[u64],
 ) -> SizeRow {
     SizeRow {
-        payload: class.to_string(),
+        payload: payload.into(),
         format: encoding.name(),
         compression: compression.map(|compression| compression.name().into()),
         messages: lengths.len() as u64,
@@ -191,7 +201,8 @@ fn analysis(run: &Run) -> Vec<Table> {
     vec![bodies(run), wire(run)]
 }
 
-fn bodies(run: &Run) -> Table {
+/// What a body of each payload weighs, in each format.
+pub fn bodies(run: &Run) -> Table {
     let json = Encoding::Carried(Format::Json);
     let protobuf = Encoding::Carried(Format::Protobuf);
     let columns = [
@@ -209,7 +220,9 @@ fn bodies(run: &Run) -> Table {
     ];
     let mut table = Table::new(EXPERIMENT.name, "mean body by count", &columns);
     let mut smaller = Vec::new();
-    for class in PayloadClass::NAMED.map(|class| class.to_string()) {
+    let mut payloads: Vec<&str> = run.sizes.iter().map(|row| row.payload.as_str()).collect();
+    payloads.dedup();
+    for class in payloads {
         let mean = |encoding: Encoding, compression: Option<Compression>| {
             let compression = compression.map(Compression::name);
             let found = run.sizes.iter().find(|row| {
@@ -225,7 +238,7 @@ fn bodies(run: &Run) -> Table {
             _ => Value::maybe(above.zip(below).map(|(a, b)| a / b), "not counted"),
         };
         let plain = pair(None);
-        let mut row: Vec<Value> = vec![class.as_str().into(), bytes(plain[0])];
+        let mut row: Vec<Value> = vec![class.into(), bytes(plain[0])];
         row.push(bytes(mean(Encoding::CanonicalJson, None)));
         row.extend([bytes(plain[1]), ratio(plain)]);
         for compression in Compression::ALL {

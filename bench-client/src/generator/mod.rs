@@ -202,7 +202,8 @@ async fn generate<C: Caller>(
         share,
         ..
     } = &assignment;
-    let orders = Rc::new(Orders::new(cell.payload, *seed, cell.fault.is_some()));
+    let corpus = cell.corpus(caller.format(), *seed);
+    let orders = Rc::new(Orders::new(corpus, cell.fault.is_some()));
     let issue = |run: u64| {
         let (caller, orders, producer, stamped) =
             (caller.clone(), orders.clone(), share.index, cell.stamped);

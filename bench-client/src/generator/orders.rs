@@ -3,7 +3,7 @@
 use crate::fault::{MOST_SEEN, Seen, TIMEOUT};
 use crate::load::{Ending, Operation, Outcome};
 use bench_proto::format::Answer;
-use bench_proto::{Corpus, Kind, Message, PayloadClass, Receipt, Stamp, corpus::order_id};
+use bench_proto::{Corpus, Kind, Message, Receipt, Stamp, corpus::order_id};
 use bench_transport::{CallResult, Caller};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -85,11 +85,12 @@ pub(super) async fn place<C: Caller>(
 }
 
 impl Orders {
-    /// The corpus of a payload class, with what each of its orders must be answered.
-    pub(super) fn new(payload: PayloadClass, seed: u64, keep_errors: bool) -> Self {
-        let mut corpus = Corpus::new(payload, seed);
-        let expected = (0..Corpus::SIZE as u64)
-            .map(|entry| match corpus.message(0, 0, entry) {
+    /// A corpus, with what each of its orders must be answered.
+    pub(super) fn new(corpus: Corpus, keep_errors: bool) -> Self {
+        let expected = corpus
+            .messages()
+            .iter()
+            .map(|message| match message {
                 Message::Order(order) => bench_proto::validate::validate(order)
                     .ok()
                     .map(|receipt| (receipt.lines, receipt.total_cents)),
@@ -134,7 +135,7 @@ impl Orders {
         match (kind, answer) {
             (_, None) => Ok(()),
             (Kind::Order, Some(Answer::Receipt(receipt))) => {
-                let expected = self.expected[(sequence % Corpus::SIZE as u64) as usize];
+                let expected = self.expected[(sequence % self.expected.len() as u64) as usize];
                 let id = order_id(run, producer, sequence);
                 if receipt.order_id.as_bytes() == id
                     && expected == Some((receipt.lines, receipt.total_cents))

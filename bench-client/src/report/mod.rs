@@ -65,6 +65,13 @@ pub fn trial(trial: &Trial) -> String {
     document.terminal(Style::detect())
 }
 
+/// The tables of analyses alone, for a terminal: what one's own payload weighs and costs.
+pub fn own(run: &Run) -> String {
+    let mut document = Document::default();
+    analyses::tables(&mut document, run);
+    document.terminal(Style::detect())
+}
+
 /// A calibration, for a terminal.
 pub fn calibration(calibration: &Calibration) -> String {
     let mut document = Document::default();

@@ -256,6 +256,9 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
         c.durability,
         trial.validity.state
     ));
+    if let Some(payload) = c.factors.get("payload_file") {
+        document.text(format!("Payload: {payload}."));
+    }
     document.items(
         trial
             .overloaded

@@ -13,6 +13,9 @@ use crate::stats::{Estimate, Minimum, latency};
 pub(super) const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];
 const CLASSES: [&str; 5] = ["none", "memory", "process", "power", "replica"];
 
+/// What the payload's own column names already.
+const OF_PAYLOAD: [&str; 2] = ["payload_file", "payload_sha256"];
+
 /// Factors of the brokers' cells as they are matched; only others are said.
 const MATCHED: [(&str, &str); 3] = [("linger_ms", "0"), ("partitions", "4"), ("prefetch", "100")];
 
@@ -361,7 +364,7 @@ fn name(cell: &CellTrials<'_>, elsewhere: &[&str]) -> Cell {
         text.push_str(&format!(", service {slow}"));
     }
     for (name, value) in &c.factors {
-        if !MATCHED.contains(&(name.as_str(), value.as_str())) && !elsewhere.contains(&name.as_str())
+        if !MATCHED.contains(&(name.as_str(), value.as_str())) && !elsewhere.contains(&name.as_str()) && !OF_PAYLOAD.contains(&name.as_str())
         {
             text.push_str(&format!(", {name} {value}"));
         }

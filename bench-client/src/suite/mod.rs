@@ -88,7 +88,8 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         .any(|experiment| experiment.name == "size")
     {
         progress.note("counting sizes");
-        let rows = experiment::size::count(options.seed, |_| ());
+        let mut rows = experiment::size::count(options.seed, |_| ());
+        rows.extend(options.own.iter().flat_map(|own| experiment::size::of_own(own)));
         store.update(|run| run.sizes = rows)?;
     }
     if let Some(codec) = experiments.iter().find(|e| e.name == "codec")
@@ -153,13 +154,14 @@ async fn measure_codecs(
     placement: &Placement,
 ) -> anyhow::Result<Vec<results::CodecRow>> {
     let (suite, seed, cpus) = (options.suite, options.seed, placement.client.clone());
+    let own = options.own.clone();
     let measuring = std::thread::Builder::new()
         .name("codecs".into())
         .spawn(move || {
             if let Some(cpus) = &cpus {
                 bench_host::place::pin_thread(cpus)?;
             }
-            Ok(experiment::codec::measure(suite, blocks, seed))
+            Ok(experiment::codec::measure(suite, blocks, seed, own.as_deref()))
         })?;
     tokio::task::spawn_blocking(move || measuring.join())
         .await?

@@ -1,11 +1,13 @@
 //! What to run, and what of it the manifest remembers so that an interrupted run can be gone on with.
 
 use crate::experiment::{self, Experiment, Suite};
+use crate::own::Own;
 use crate::plan::Plan;
 use crate::results::{self, Run, Store};
 use bench_transport::Transport;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Under this name the manifest keeps what was planted: such a run tests the instrument, and measures nothing else.
@@ -22,6 +24,9 @@ const WARM_UP: &str = "longest warm-up";
 
 /// How often a disturbed block could be run again.
 const RERUNS: &str = "re-runs of a disturbed block at most";
+
+/// What one's own payload is, and what tells it from every other.
+const PAYLOAD: [&str; 2] = ["payload", "payload_sha256"];
 
 /// A block is run again at most so often for causes outside of the run (DESIGN section 6).
 pub const MOST_RERUNS: u32 = 2;
@@ -53,6 +58,8 @@ pub struct Options {
     pub reruns: u32,
     /// A slower codec planted into both ends, for a test of what an analysis finds: `codec=protobuf:10000`.
     pub plant: Option<String>,
+    /// One's own payload in the place of every payload class.
+    pub own: Option<Arc<Own>>,
     /// Go on with the run in this folder.
     pub resume: Option<PathBuf>,
 }
@@ -104,11 +111,16 @@ impl Options {
 
     /// The plan over these transports.
     pub fn plan(&self, experiments: &[&Experiment], transports: &[Transport]) -> Plan {
-        Plan::new(experiments, self.suite, transports, self.blocks, self.seed)
+        let mut plan = Plan::new(experiments, self.suite, transports, self.blocks, self.seed);
+        if let Some(own) = &self.own {
+            plan.carry(own);
+        }
+        plan
     }
 
-    /// The options that an interrupted run in `dir` was started with, to go on with it.
-    pub fn of_interrupted(dir: &Path) -> anyhow::Result<Self> {
+    /// The options that an interrupted run in `dir` was started with, to go on with it. Its payload file, if it had one, is
+    /// not kept with the results: `own` is that file again.
+    pub fn of_interrupted(dir: &Path, own: Option<Arc<Own>>) -> anyhow::Result<Self> {
         let store = Store::open(dir)?;
         let manifest = &store.run().manifest;
         let list = |name: &str| -> Vec<String> {
@@ -118,6 +130,14 @@ impl Options {
                 .map(str::to_string)
                 .collect()
         };
+        let digest = own.as_ref().map(|own| own.digest());
+        let kept = PAYLOAD.map(|name| manifest.settings.get(name).map(String::as_str));
+        anyhow::ensure!(
+            kept[1] == digest,
+            "{} was run with {}, and a run is gone on with as it began: give the same --payload-file, or none where there was none",
+            dir.display(),
+            kept[0].unwrap_or("no payload file")
+        );
         let suite = <Suite as clap::ValueEnum>::from_str(&manifest.suite, true).map_err(|_| {
             anyhow::anyhow!(
                 "{} was run with the suite '{}', which this build does not know; start a new run",
@@ -156,6 +176,7 @@ impl Options {
                 .and_then(|reruns| reruns.parse().ok())
                 .unwrap_or(MOST_RERUNS),
             plant: manifest.settings.get(PLANTED).cloned(),
+            own,
             resume: Some(dir.to_path_buf()),
         })
     }
@@ -175,6 +196,11 @@ impl Options {
             (RESTARTS.to_string(), self.broker_restarts.to_string()),
             (RERUNS.to_string(), self.reruns.to_string()),
         ]);
+        if let Some(own) = &self.own {
+            let [name, digest] = PAYLOAD;
+            settings.insert(name.into(), own.to_string());
+            settings.insert(digest.into(), own.digest().into());
+        }
         if let Some(plant) = &self.plant {
             settings.insert(PLANTED.into(), plant.clone());
         }

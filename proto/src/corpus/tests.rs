@@ -236,6 +236,21 @@ fn the_first_messages_of_a_corpus_are_those_of_the_whole_one() {
 }
 
 #[test]
+fn other_messages_are_gone_over_like_a_class_and_get_their_ids_too() {
+    let made = Corpus::first(class("O3"), SEED, 3).messages;
+    let mut own = Corpus::of(made.clone()).expect("three messages");
+    let mut whole = Corpus::of(made).expect("three messages");
+    for sequence in 0..10 {
+        let Message::Order(order) = own.message(7, 1, sequence).clone() else {
+            panic!("a class of orders");
+        };
+        assert_eq!(order.order_id.as_bytes(), order_id(7, 1, sequence));
+        assert_eq!(whole.message(7, 1, sequence), &Message::Order(order));
+    }
+    assert!(Corpus::of(Vec::new()).is_none(), "nothing is no corpus");
+}
+
+#[test]
 fn a_blob_is_sent_as_it_was_made() {
     let mut corpus = Corpus::new(class("E64"), SEED);
     let made = corpus.messages.clone();

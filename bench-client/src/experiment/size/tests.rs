@@ -104,3 +104,19 @@ fn wire_trials_stop_by_count_and_carry_no_stamp() {
     }
     assert_eq!(groups(Suite::Full).len(), PayloadClass::NAMED.len());
 }
+
+#[test]
+fn ones_own_orders_are_counted_over_all_of_them_and_have_a_row_of_the_table() {
+    let own = crate::own::Own::example("orders.jsonl", 5);
+    let sizes = of_own(&own);
+    assert_eq!(sizes.len(), Encoding::ALL.len() * 3);
+    assert!(sizes.iter().all(|row| row.messages == 5 && row.payload == own.name()));
+    let mut run = Run {
+        sizes: rows("O3"),
+        ..Run::default()
+    };
+    run.sizes.extend(sizes);
+    let table = bodies(&run);
+    let names: Vec<&Value> = table.rows.iter().map(|row| &row[0]).collect();
+    assert_eq!(names, [&Value::from("O3"), &Value::from(own.name())]);
+}
