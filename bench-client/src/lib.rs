@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod address;
+pub mod advise;
 pub mod brokers;
 pub mod calibrate;
 pub mod cell;

@@ -1,5 +1,6 @@
 //! The command line: what the user may say, and what he is told. Bad input is refused before anything starts.
 
+mod advise;
 mod calibrate;
 mod config;
 mod doctor;
@@ -80,6 +81,8 @@ enum Command {
     Run(run::Run),
     /// One ad-hoc load run, against a service of its own or one that runs already
     Load(Box<load::LoadArgs>),
+    /// Which transports fit a rate, a payload and the rest of what you need, by what was measured
+    Advise(Box<advise::AdviseArgs>),
     /// What the instrument itself costs, and whether truths planted into the service come back
     Calibrate(calibrate::CalibrateArgs),
     /// List the experiments: question, claims, cells and expected time
@@ -253,6 +256,7 @@ impl Command {
             Self::Run(run) => run.execute(quiet).await,
             Self::Load(load) => load.execute().await,
             Self::Payload(payload) => payload.execute(),
+            Self::Advise(advise) => advise.execute(),
             Self::Calibrate(calibrate) => calibrate.execute(quiet).await,
             Self::Doctor(doctor) => doctor.execute(quiet).await,
             Self::Config(config) => config.execute(&Cli::command(), settings),

@@ -67,6 +67,11 @@ impl Own {
         &self.digest
     }
 
+    /// Mean body as JSON and as protobuf, each order with an id of 36 characters, bytes.
+    pub fn means(&self) -> [f64; 2] {
+        self.means
+    }
+
     /// The messages as a corpus, for a caller that wants bodies in `format`.
     pub fn corpus(&self, _format: Format) -> Corpus {
         Corpus::of(self.messages.clone()).expect("a file without a message is refused")

@@ -1,6 +1,7 @@
 //! What a run says, from results alone: verdicts first, then the tables behind them, for the terminal and as Markdown.
 //! It never measures, and it decides nothing: verdicts and ratios come from the run.
 
+mod advice;
 mod analyses;
 mod calibration;
 mod cells;
@@ -18,6 +19,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use crate::advise::Advice;
 use crate::calibrate::Calibration;
 use crate::claims::Claim;
 use crate::results::{Run, Trial};
@@ -69,6 +71,13 @@ pub fn trial(trial: &Trial) -> String {
 pub fn own(run: &Run) -> String {
     let mut document = Document::default();
     analyses::tables(&mut document, run);
+    document.terminal(Style::detect())
+}
+
+/// Advice, for a terminal.
+pub fn advice(advice: &Advice) -> String {
+    let mut document = Document::default();
+    advice::advice(&mut document, advice);
     document.terminal(Style::detect())
 }
 
