@@ -39,6 +39,7 @@ Examples:
   bench-client load --transport rest --in-flight 32 --duration 5s --payload O3
   bench-client load --transport grpc --kind bidi --in-flight 64 --connections 1
   bench-client load --transport rest --rate 500 --payload-file orders.jsonl
+  bench-client load --transport grpc --proto cart.proto --message shop.v1.Cart --payload-file carts.jsonl
   bench-client load --transport queue --rate 200 --duration 30s --slow '0s..10s 1ms; 10s..20s 200ms; 20s.. 1ms workers=8'
   bench-client load --transport grpc --rate 1000 --target 127.0.0.1:50051 --control 127.0.0.1:9000 --token-file token")]
 pub(super) struct LoadArgs {
@@ -190,7 +191,8 @@ impl LoadArgs {
                 "expected durability none, process or power, got memory; that class exists on RabbitMQ alone",
             ));
         }
-        self.check_kind()?;
+        let own = self.own.read()?;
+        self.check_kind(own.as_deref())?;
         self.check_path()?;
         if let Some(via) = self.reply {
             let of = match via {
@@ -250,7 +252,7 @@ impl LoadArgs {
         }
         Ok(Cell {
             payload: self.payload,
-            own: self.own.read()?,
+            own,
             format: self.format.unwrap_or(plain.format),
             http: self.http.unwrap_or(plain.http),
             kind: self.kind,
@@ -284,17 +286,18 @@ impl LoadArgs {
     }
 
     /// Refuses a kind of call that transport, payload or load do not go with.
-    fn check_kind(&self) -> anyhow::Result<()> {
+    fn check_kind(&self, own: Option<&Own>) -> anyhow::Result<()> {
         self.transport.offers(self.kind).map_err(usage)?;
         if self.batch.is_some() && !self.kind.gathers() {
             return Err(usage(
                 "expected --batch beside --kind client, server or list; the other kinds gather no orders",
             ));
         }
-        if self.kind != CallKind::Unary && self.payload.kind() != Kind::Order {
+        let carried = own.map_or(self.payload.kind(), Own::kind);
+        if self.kind != CallKind::Unary && carried != Kind::Order {
+            let came = own.map_or(self.payload.to_string(), Own::to_string);
             return Err(usage(format!(
-                "expected --payload O1 … O1000 beside --kind, got {}; streams and lists carry orders",
-                self.payload
+                "expected --payload O1 … O1000 or a file of orders beside --kind, got {came}; streams and lists carry orders"
             )));
         }
         let (batch, in_flight) = (self.batch.unwrap_or(DEFAULT_BATCH as u32), self.in_flight());

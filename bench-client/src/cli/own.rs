@@ -14,13 +14,26 @@ pub(super) struct OwnArgs {
     /// Carry these orders instead of a payload class, in turn: one a line as JSON with the names of order.proto, or a single one
     #[arg(long, value_name = "FILE")]
     payload_file: Option<PathBuf>,
+    /// The lines of --payload-file are messages of a type that this .proto file defines (its imports are looked for beside it), as
+    /// proto3 JSON: counted and timed as *dynamic*, and carried as opaque bytes
+    #[arg(long, value_name = "FILE", requires_all = ["message", "payload_file"])]
+    proto: Option<PathBuf>,
+    /// The full name of that type, such as shop.v1.Cart
+    #[arg(long, value_name = "PKG.NAME", requires = "proto")]
+    message: Option<String>,
 }
 
 impl OwnArgs {
     /// The payload, read and checked; none where none is asked for.
     pub(super) fn read(&self) -> anyhow::Result<Option<Arc<Own>>> {
-        let own = self.payload_file.as_deref().map(Own::orders).transpose();
-        Ok(own.map_err(usage)?.map(Arc::new))
+        let Some(file) = &self.payload_file else {
+            return Ok(None);
+        };
+        let own = match (&self.proto, &self.message) {
+            (Some(proto), Some(message)) => Own::typed(proto, message, file),
+            _ => Own::orders(file),
+        };
+        Ok(Some(Arc::new(own.map_err(usage)?)))
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Experiment, Group, Suite, blocks};
 use crate::claims::codec::{Crossing, aa_passed, crossing, find, ratios};
 use crate::micro::{self, Arm};
 use crate::own::Own;
+use crate::own::types::{self, Typed};
 use crate::results::{CodecRow, Run, Table, Value};
 use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
@@ -53,23 +54,37 @@ pub fn classes() -> impl Iterator<Item = PayloadClass> {
 }
 
 /// What one payload gives to work on.
-struct Sample {
+struct Sample<'o> {
     name: String,
-    kind: Kind,
-    messages: Vec<Message>,
+    work: Work<'o>,
     /// By format, as in [`FORMATS`].
     bodies: [Vec<Bytes>; 2],
 }
 
-impl Sample {
+/// Messages, and whose codecs they go through.
+enum Work<'o> {
+    /// The contract's, of one kind.
+    Contract(Kind, Vec<Message>),
+    /// Those of a type that is known by its description alone.
+    Dynamic(&'o Typed),
+}
+
+impl<'o> Sample<'o> {
     fn new(class: PayloadClass, seed: u64) -> Self {
         let one = Corpus::first(class, seed, 1).messages()[0].encode(Format::Json);
         let corpus = Corpus::first(class, seed, PASS_BYTES / one.len().max(1));
         Self::of(class.to_string(), corpus.messages().to_vec())
     }
 
-    /// One's own orders, as far as a pass goes.
-    fn own(own: &Own) -> Self {
+    /// One's own orders, as far as a pass goes, or messages of one's own type.
+    fn own(own: &'o Own) -> Self {
+        if let Some(typed) = own.as_typed() {
+            return Self {
+                name: format!("{} (dynamic)", own.name()),
+                bodies: FORMATS.map(|format| typed.bodies(format).to_vec()),
+                work: Work::Dynamic(typed),
+            };
+        }
         let mut left = PASS_BYTES;
         let fits = |message: &&Message| {
             let length = message.encode(Format::Json).len();
@@ -87,21 +102,25 @@ impl Sample {
         let bodies = FORMATS.map(|format| messages.iter().map(|m| m.encode(format)).collect());
         Self {
             name,
-            kind: messages[0].kind(),
-            messages,
+            work: Work::Contract(messages[0].kind(), messages),
             bodies,
         }
     }
 
+    /// Messages that a pass goes over.
+    fn count(&self) -> usize {
+        self.bodies[0].len()
+    }
+
     fn bytes(&self, format: usize) -> f64 {
         let sum: usize = self.bodies[format].iter().map(Bytes::len).sum();
-        sum as f64 / self.messages.len() as f64
+        sum as f64 / self.count() as f64
     }
 }
 
 /// Measures every class in both formats and directions, `blocks` times, and one's own orders among them.
 pub fn measure(suite: Suite, blocks: u32, seed: u64, own: Option<&Own>) -> Vec<CodecRow> {
-    let mut samples: Vec<Sample> = classes().map(|class| Sample::new(class, seed)).collect();
+    let mut samples: Vec<Sample<'_>> = classes().map(|class| Sample::new(class, seed)).collect();
     samples.extend(own.map(Sample::own));
     of_samples(&samples, blocks, least_ns(suite), seed)
 }
@@ -113,9 +132,9 @@ pub fn of_own(own: &Own, seed: u64) -> Vec<CodecRow> {
 }
 
 /// Each arm runs for `least_ns` of CPU time in a block.
-fn of_samples(samples: &[Sample], blocks: u32, least_ns: u64, seed: u64) -> Vec<CodecRow> {
+fn of_samples(samples: &[Sample<'_>], blocks: u32, least_ns: u64, seed: u64) -> Vec<CodecRow> {
     let a_a = A_A.to_string();
-    let mut plan: Vec<(&Sample, usize, Direction, Option<&str>)> = Vec::new();
+    let mut plan: Vec<(&Sample<'_>, usize, Direction, Option<&str>)> = Vec::new();
     for sample in samples {
         for format in 0..FORMATS.len() {
             for direction in [Direction::Encode, Direction::Decode] {
@@ -130,7 +149,7 @@ fn of_samples(samples: &[Sample], blocks: u32, least_ns: u64, seed: u64) -> Vec<
         .iter()
         .map(|(sample, format, direction, _)| Arm {
             pass: pass(sample, *format, *direction),
-            units: sample.messages.len() as u64,
+            units: sample.count() as u64,
         })
         .collect();
     let clock = bench_host::cpu::thread_cpu_ns;
@@ -142,7 +161,7 @@ fn of_samples(samples: &[Sample], blocks: u32, least_ns: u64, seed: u64) -> Vec<
             format: FORMATS[*format].to_string(),
             operation: direction.name().into(),
             arm: arm.map(Into::into),
-            messages: sample.messages.len() as u64,
+            messages: sample.count() as u64,
             mean_bytes: sample.bytes(*format),
             passes: observed.passes,
             ns_per_message: observed.ns_per_unit,
@@ -167,25 +186,29 @@ impl Direction {
 }
 
 /// One pass over a sample, exactly as a transport's two ends encode and decode.
-fn pass(sample: &Sample, at: usize, direction: Direction) -> Box<dyn FnMut() + '_> {
+fn pass<'s>(sample: &'s Sample<'_>, at: usize, direction: Direction) -> Box<dyn FnMut() + 's> {
     let format = FORMATS[at];
-    let Sample {
-        kind,
-        messages,
-        bodies,
-        ..
-    } = sample;
-    let kind = *kind;
-    match direction {
-        Direction::Encode => Box::new(move || {
+    let bodies = &sample.bodies[at];
+    match (direction, &sample.work) {
+        (Direction::Encode, Work::Contract(_, messages)) => Box::new(move || {
             for message in messages {
                 drop(black_box(black_box(message).encode(format)));
             }
         }),
-        Direction::Decode => Box::new(move || {
-            for body in &bodies[at] {
-                let message = format.decode_request(kind, black_box(body));
+        (Direction::Decode, Work::Contract(kind, _)) => Box::new(move || {
+            for body in bodies {
+                let message = format.decode_request(*kind, black_box(body));
                 drop(black_box(message.expect("what was just encoded decodes")));
+            }
+        }),
+        (Direction::Encode, Work::Dynamic(typed)) => Box::new(move || {
+            for message in typed.messages() {
+                drop(black_box(types::encode(black_box(message), format)));
+            }
+        }),
+        (Direction::Decode, Work::Dynamic(typed)) => Box::new(move || {
+            for body in bodies {
+                drop(black_box(typed.decode(format, black_box(body))));
             }
         }),
     }
@@ -327,8 +350,8 @@ mod tests {
     fn a_sample_is_as_large_as_its_pass_may_be_and_never_empty() {
         let size = |class| {
             let sample = Sample::new(class, 7);
-            assert_eq!(sample.bodies[0].len(), sample.messages.len());
-            (sample.messages.len(), sample.bytes(0))
+            assert_eq!(sample.bodies[0].len(), sample.bodies[1].len());
+            (sample.count(), sample.bytes(0))
         };
         assert_eq!(size(PayloadClass::Order(3)).0, Corpus::SIZE);
         assert_eq!(size(PayloadClass::Text(65_536)), (31, 65_550.0));
@@ -355,7 +378,7 @@ mod tests {
     fn the_largest_order_is_four_mebibytes_of_json_and_no_more() {
         let (messages, bytes) = {
             let sample = Sample::new(LARGE[3], 7);
-            (sample.messages.len(), sample.bytes(0))
+            (sample.count(), sample.bytes(0))
         };
         assert_eq!(messages, 1);
         assert!((3.8e6..=4_194_304.0).contains(&bytes), "{bytes}");

@@ -148,9 +148,23 @@ fn of_class(class: PayloadClass, seed: u64) -> Vec<SizeRow> {
     of_corpus(&class.to_string(), Corpus::new(class, seed))
 }
 
-/// The same of one's own orders.
+/// The same of one's own orders, or of messages of one's own type, whose JSON is the proto3 mapping.
 pub fn of_own(own: &Own) -> Vec<SizeRow> {
-    of_corpus(own.name(), own.corpus(Format::Json))
+    let Some(typed) = own.as_typed() else {
+        return of_corpus(own.name(), own.corpus(Format::Json));
+    };
+    let of = |format: Format| of_bodies(own.name(), &format.to_string(), typed.bodies(format));
+    [of(Format::Json), of(Format::Protobuf)].concat()
+}
+
+fn of_bodies(name: &str, format: &str, bodies: &[Bytes]) -> Vec<SizeRow> {
+    let plain: Vec<u64> = bodies.iter().map(|body| body.len() as u64).collect();
+    let mut rows = vec![row(name, format, None, &plain)];
+    for compression in Compression::ALL {
+        let lengths: Vec<u64> = bodies.iter().map(|body| compression.length(body)).collect();
+        rows.push(row(name, format, Some(compression), &lengths));
+    }
+    rows
 }
 
 fn of_corpus(name: &str, mut corpus: Corpus) -> Vec<SizeRow> {
@@ -167,10 +181,10 @@ fn of_corpus(name: &str, mut corpus: Corpus) -> Vec<SizeRow> {
                 first.push(body);
             }
         }
-        rows.push(row(name, encoding, None, &plain));
+        rows.push(row(name, &encoding.name(), None, &plain));
         for compression in Compression::ALL {
             let lengths: Vec<u64> = first.iter().map(|body| compression.length(body)).collect();
-            rows.push(row(name, encoding, Some(compression), &lengths));
+            rows.push(row(name, &encoding.name(), Some(compression), &lengths));
         }
     }
     rows
@@ -178,13 +192,13 @@ fn of_corpus(name: &str, mut corpus: Corpus) -> Vec<SizeRow> {
 
 fn row(
     payload: &str,
-    encoding: Encoding,
+    format: &str,
     compression: Option<Compression>,
     lengths: &[u64],
 ) -> SizeRow {
     SizeRow {
         payload: payload.into(),
-        format: encoding.name(),
+        format: format.into(),
         compression: compression.map(|compression| compression.name().into()),
         messages: lengths.len() as u64,
         mean_bytes: lengths.iter().sum::<u64>() as f64 / lengths.len().max(1) as f64,

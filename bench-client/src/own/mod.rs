@@ -1,14 +1,17 @@
-//! One's own payload: the orders of a file, checked against the contract before anything starts. It is data: it goes
-//! through the corpus that every payload class goes through, and an operation does not know the difference.
+//! One's own payload: the orders of a file, checked against the contract before anything starts, or messages of one's own
+//! type as opaque bytes. It is data: it goes through the corpus that every payload class goes through, and an operation
+//! does not know the difference.
 
 mod fields;
 mod orders;
+pub mod types;
 #[cfg(test)]
 mod tests;
 
-use bench_proto::{Corpus, Format, Message};
+use bench_proto::{Corpus, Format, Kind, Message};
 use std::fmt;
 use std::path::Path;
+use types::{Compiled, Typed};
 
 /// The largest file that is read, bytes: every trial keeps its messages in memory.
 const MOST_BYTES: u64 = 64 << 20;
@@ -23,9 +26,16 @@ pub struct Own {
     name: String,
     file: String,
     digest: String,
-    messages: Vec<Message>,
+    content: Content,
     /// Mean body as JSON and as protobuf, bytes.
     means: [f64; 2],
+}
+
+/// What a file holds.
+#[derive(Clone)]
+enum Content {
+    Orders(Vec<Message>),
+    Typed(Box<Typed>),
 }
 
 impl Own {
@@ -41,8 +51,42 @@ impl Own {
             means: [Format::Json, Format::Protobuf].map(|format| mean_bytes(&messages, format)),
             file,
             digest,
-            messages,
+            content: Content::Orders(messages),
         })
+    }
+
+    /// Reads messages of a type that a `.proto` file defines, each a line of proto3 JSON, or a single one.
+    pub fn typed(proto: &Path, message: &str, payload: &Path) -> Result<Self, String> {
+        let compiled = Compiled::new(proto, message)?;
+        let (file, text) = read(payload)?;
+        let (messages, problems) = compiled.parse(&text);
+        let messages = checked(&file, messages, &problems)?;
+        // Of another definition the same lines would be other messages.
+        let digest = sha256(&[&compiled.definition[..], message.as_bytes(), text.as_bytes()].concat());
+        let typed = Typed::new(compiled, messages);
+        Ok(Self {
+            name: name(&file, &digest),
+            means: [Format::Json, Format::Protobuf].map(|format| typed.mean_bytes(format)),
+            file,
+            digest,
+            content: Content::Typed(Box::new(typed)),
+        })
+    }
+
+    /// Orders, or blobs of another type.
+    pub fn kind(&self) -> Kind {
+        match self.content {
+            Content::Orders(_) => Kind::Order,
+            Content::Typed(_) => Kind::Blob,
+        }
+    }
+
+    /// The messages of another type, where it is not orders.
+    pub fn as_typed(&self) -> Option<&Typed> {
+        match &self.content {
+            Content::Orders(_) => None,
+            Content::Typed(typed) => Some(typed),
+        }
     }
 
     /// So many orders as a file of that name would hold them, for tests.
@@ -62,19 +106,24 @@ impl Own {
         &self.name
     }
 
-    /// SHA-256 of the file in hexadecimal, as `sha256sum` prints it.
+    /// SHA-256 in hexadecimal: of a file of orders as `sha256sum` prints it; of another type over its definition too.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Mean body as JSON and as protobuf, each order with an id of 36 characters, bytes.
+    /// Mean body as JSON and as protobuf, each order with an id of 36 characters, bytes; of another type without the blob
+    /// that carries it.
     pub fn means(&self) -> [f64; 2] {
         self.means
     }
 
     /// The messages as a corpus, for a caller that wants bodies in `format`.
-    pub fn corpus(&self, _format: Format) -> Corpus {
-        Corpus::of(self.messages.clone()).expect("a file without a message is refused")
+    pub fn corpus(&self, format: Format) -> Corpus {
+        let messages = match &self.content {
+            Content::Orders(orders) => orders.clone(),
+            Content::Typed(typed) => typed.blobs(format),
+        };
+        Corpus::of(messages).expect("a file without a message is refused")
     }
 }
 
@@ -85,7 +134,10 @@ impl fmt::Display for Own {
             f,
             "file {}, {}, mean {:.0} bytes as json, {:.0} as protobuf",
             self.file,
-            counted(self.messages.len(), "order"),
+            match &self.content {
+                Content::Orders(orders) => counted(orders.len(), "order"),
+                Content::Typed(typed) => typed.told(),
+            },
             self.means[0],
             self.means[1]
         )
@@ -168,11 +220,7 @@ fn read(path: &Path) -> Result<(String, String), String> {
 }
 
 /// The messages, if nothing is wrong with the file and there is one at least.
-fn checked(
-    file: &str,
-    messages: Vec<Message>,
-    problems: &[Problem],
-) -> Result<Vec<Message>, String> {
+fn checked<T>(file: &str, messages: Vec<T>, problems: &[Problem]) -> Result<Vec<T>, String> {
     if !problems.is_empty() {
         let mut text = format!(
             "{file} has {}, and nothing was started:",

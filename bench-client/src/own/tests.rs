@@ -33,6 +33,10 @@ fn read_orders(text: &str) -> Result<Own, String> {
     Own::orders(&path)
 }
 
+fn count(own: &Own) -> usize {
+    own.corpus(Format::Protobuf).messages().len()
+}
+
 /// The problems of one order that was changed.
 fn problems_after(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut order = orders(1).remove(0);
@@ -92,10 +96,10 @@ fn one_order_may_go_over_several_lines_and_blank_lines_are_no_orders() {
     let all = orders(2);
     let pretty = serde_json::to_string_pretty(&all[0]).unwrap();
     for text in [pretty.clone(), format!("\n\n{pretty}\n\n"), all[0].to_string()] {
-        assert_eq!(read_orders(&text).unwrap().messages.len(), 1, "{text}");
+        assert_eq!(count(&read_orders(&text).unwrap()), 1, "{text}");
     }
     let spaced = format!("\n{}\r\n\r\n  {}\n", all[0], all[1]);
-    assert_eq!(read_orders(&spaced).unwrap().messages.len(), 2);
+    assert_eq!(count(&read_orders(&spaced).unwrap()), 2);
 }
 
 #[test]
@@ -214,4 +218,138 @@ fn a_name_for_results_holds_nothing_that_a_shell_or_a_page_would_trip_over() {
     let digest = sha256(b"x");
     let plain = name("my orders|<b>.jsonl", &digest);
     assert_eq!(plain, format!("file:my_orders__b_.jsonl#{}", &digest[..8]));
+}
+
+const CART: &str = r#"
+syntax = "proto3";
+package shop.v1;
+import "money.proto";
+message Line { string sku = 1; uint32 pieces = 2; shop.v1.Price price = 3; }
+message Cart { string id = 1; repeated Line lines = 2; map<string, int64> points = 3; }
+"#;
+const MONEY: &str = r#"
+syntax = "proto3";
+package shop.v1;
+enum Unit { CENT = 0; EURO = 1; }
+message Price { int64 amount = 1; Unit unit = 2; }
+"#;
+
+/// A folder with the type's files and its messages.
+fn shop(lines: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("cart.proto", CART), ("money.proto", MONEY), ("carts.jsonl", lines)] {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    folder
+}
+
+fn carts(lines: &str, message: &str) -> Result<Own, String> {
+    let folder = shop(lines);
+    let path = |name| folder.path().join(name);
+    Own::typed(&path("cart.proto"), message, &path("carts.jsonl"))
+}
+
+const TWO: &str = r#"{"id":"a","lines":[{"sku":"x","pieces":2,"price":{"amount":"199","unit":"EURO"}}]}
+{"id":"b","points":{"spring":"7"}}
+"#;
+
+#[test]
+fn messages_of_another_type_have_the_sizes_of_both_formats_by_arithmetic() {
+    let own = carts(TWO, "shop.v1.Cart").expect("two carts");
+    let typed = own.as_typed().expect("a type of one's own");
+    let lengths = |format| -> Vec<usize> {
+        typed.bodies(format).iter().map(|body| body.len()).collect()
+    };
+    // id 3; a line: tag and length 2, sku 3, pieces 2, price 2 + 3 + 2. Of the second: id 3, an entry 2 + 8 + 2.
+    assert_eq!(lengths(Format::Protobuf), [3 + 2 + 12, 3 + 12]);
+    // proto3 JSON as the file has it, key by key in the contract's order.
+    let texts: Vec<&str> = TWO.lines().collect();
+    assert_eq!(lengths(Format::Json), [texts[0].len(), texts[1].len()]);
+    assert_eq!(own.means(), [
+        (texts[0].len() + texts[1].len()) as f64 / 2.0,
+        (17.0 + 15.0) / 2.0
+    ]);
+    for format in [Format::Json, Format::Protobuf] {
+        for (message, body) in typed.messages().iter().zip(typed.bodies(format)) {
+            assert_eq!(&typed.decode(format, body), message, "{format}");
+        }
+    }
+}
+
+#[test]
+fn a_blob_carries_the_very_bytes_of_another_type() {
+    let own = carts(TWO, "shop.v1.Cart").unwrap();
+    let typed = own.as_typed().unwrap();
+    assert_eq!(own.kind(), Kind::Blob);
+    for sequence in [0, 1, 2] {
+        let entry = sequence as usize % 2;
+        let Message::Blob(blob) = own.corpus(Format::Protobuf).message(1, 2, sequence).clone() else {
+            panic!("opaque");
+        };
+        assert_eq!(blob.data, typed.bodies(Format::Protobuf)[entry]);
+        let Message::Blob(blob) = own.corpus(Format::Json).message(1, 2, sequence).clone() else {
+            panic!("opaque");
+        };
+        assert_eq!(blob.payload.as_bytes(), typed.bodies(Format::Json)[entry]);
+    }
+    let told = own.to_string();
+    assert!(
+        told.starts_with("file carts.jsonl, 2 messages of shop.v1.Cart (dynamic, carried as opaque bytes), mean "),
+        "{told}"
+    );
+    let other = carts(TWO, "shop.v1.Line");
+    assert!(other.is_err(), "a cart is no line");
+}
+
+#[test]
+fn what_is_no_message_of_the_type_is_told_with_line_and_field() {
+    let text = format!(
+        "{}{}\n{}\n{}\n{}\n",
+        TWO,
+        r#"{"id":7}"#,
+        r#"{"lines":[{"pieces":-1}]}"#,
+        r#"{"colour":"red"}"#,
+        r#"{"id":"#
+    );
+    let error = carts(&text, "shop.v1.Cart").unwrap_err();
+    for line in [
+        "carts.jsonl has 4 problems, and nothing was started:",
+        "line 3, id: expected a shop.v1.Cart as proto3 JSON",
+        "line 4, lines[0].pieces: expected a shop.v1.Cart as proto3 JSON",
+        "unrecognized field name 'colour'",
+        "line 6: expected a JSON object",
+    ] {
+        assert!(error.contains(line), "{line} is not in {error}");
+    }
+}
+
+#[test]
+fn a_definition_that_cannot_be_used_is_refused_with_its_reason() {
+    let folder = shop(TWO);
+    let path = |name: &str| folder.path().join(name);
+    let refused = |proto: &str, message: &str| {
+        Own::typed(&path(proto), message, &path("carts.jsonl")).unwrap_err()
+    };
+    let unknown = refused("cart.proto", "Cart");
+    assert!(
+        unknown.contains("no message 'Cart'") && unknown.contains("shop.v1.Cart"),
+        "{unknown}"
+    );
+    let missing = refused("nothing.proto", "shop.v1.Cart");
+    assert!(missing.contains("nothing.proto could not be compiled"), "{missing}");
+    std::fs::write(path("bad.proto"), "syntax = \"proto3\";\nmessage A {\n  Nowhere b = 1;\n}\n").unwrap();
+    let bad = refused("bad.proto", "A");
+    assert!(bad.contains("bad.proto:3") && bad.contains("Nowhere"), "{bad}");
+}
+
+#[test]
+fn another_definition_of_the_same_lines_is_another_payload() {
+    let folder = shop(r#"{"id":"a"}"#);
+    let path = |name: &str| folder.path().join(name);
+    let read = || Own::typed(&path("cart.proto"), "shop.v1.Cart", &path("carts.jsonl")).unwrap();
+    let before = read();
+    assert_eq!(before.name(), read().name());
+    let text = CART.replace("string id = 1", "string id = 9");
+    std::fs::write(path("cart.proto"), text).unwrap();
+    assert_ne!(before.name(), read().name());
 }

@@ -4,7 +4,8 @@ use crate::experiment::{self, Experiment, Suite};
 use crate::own::Own;
 use crate::plan::Plan;
 use crate::results::{self, Run, Store};
-use bench_transport::Transport;
+use bench_proto::Kind;
+use bench_transport::{CallKind, Transport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,6 +115,9 @@ impl Options {
         let mut plan = Plan::new(experiments, self.suite, transports, self.blocks, self.seed);
         if let Some(own) = &self.own {
             plan.carry(own);
+            // Streams and lists carry orders and nothing else.
+            let orders = own.kind() == Kind::Order;
+            plan.retain(|cell| orders || cell.kind == CallKind::Unary);
         }
         plan
     }
