@@ -360,15 +360,17 @@ mod tests {
     fn ones_own_payload_stands_for_every_class_and_equal_cells_run_once_for_all_who_asked() {
         let experiments = ["capacity", "payload"].map(|name| find(name).unwrap());
         let all = [Transport::Rest, Transport::Grpc];
-        let plan = |experiments: &[&Experiment]| {
-            Plan::new(experiments, Suite::Quick, &all, Some(2), 1)
-        };
+        let plan =
+            |experiments: &[&Experiment]| Plan::new(experiments, Suite::Quick, &all, Some(2), 1);
         let mut both = plan(&experiments);
         both.carry(&Arc::new(Own::example("orders.jsonl", 3)));
         for block in &both.blocks {
             let ids: BTreeSet<String> = block.iter().map(|planned| planned.cell.id()).collect();
             assert_eq!(ids.len(), block.len(), "{ids:?}");
-            assert!(ids.iter().all(|id| id.contains("file:orders.jsonl#")), "{ids:?}");
+            assert!(
+                ids.iter().all(|id| id.contains("file:orders.jsonl#")),
+                "{ids:?}"
+            );
             // REST and gRPC with 32 in flight for both, and the twin that capacity alone has.
             let asked = |name: &str| {
                 let wants = |p: &&Planned| {

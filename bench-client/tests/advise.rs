@@ -36,7 +36,9 @@ fn advise(from: &Path, arguments: &[&str]) -> Value {
 fn ways(advice: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("text").to_string();
     let list = advice["ways"].as_array().expect("ways");
-    list.iter().map(|way| (text(&way["name"]), text(&way["fit"]))).collect()
+    list.iter()
+        .map(|way| (text(&way["name"]), text(&way["fit"])))
+        .collect()
 }
 
 #[test]
@@ -49,12 +51,25 @@ fn a_tiny_run_advises_within_what_it_measured_and_no_further() {
         ("rest,grpc", 2)
     };
     let output = client()
-        .args(["run", "ladder", "--blocks", "2", "--warm-up", "0s", "--reruns", "0"])
+        .args([
+            "run",
+            "ladder",
+            "--blocks",
+            "2",
+            "--warm-up",
+            "0s",
+            "--reruns",
+            "0",
+        ])
         .args(["--transport", transports, "--json", "--quiet", "--out"])
         .arg(&out)
         .output()
         .expect("it runs");
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let run: Value = serde_json::from_slice(&output.stdout).expect("run.json");
     let cells: Vec<&str> = run["trials"]
         .as_array()
@@ -63,7 +78,10 @@ fn a_tiny_run_advises_within_what_it_measured_and_no_further() {
         .map(|trial| trial["cell"]["id"].as_str().unwrap())
         .collect();
 
-    let within = advise(&out, &["--rate", "2000", "--payload", "O3", "--needs-reply", "no"]);
+    let within = advise(
+        &out,
+        &["--rate", "2000", "--payload", "O3", "--needs-reply", "no"],
+    );
     let found = ways(&within);
     assert_eq!(found.len(), 4, "{found:?}");
     // A busy machine may not have sustained 2,000/s or kept its blocks; whoever ran is judged by its own cells.
@@ -86,12 +104,27 @@ fn a_tiny_run_advises_within_what_it_measured_and_no_further() {
         ["--rate", "2000", "--payload", "E64K"],
         ["--rate", "2000", "--durability", "power"],
     ] {
-        let beyond = advise(&out, &[&arguments[..], &["--needs-reply", "no"][..]].concat());
-        let fitting: Vec<_> = ways(&beyond).into_iter().filter(|(_, fit)| fit == "fits").collect();
+        let beyond = advise(
+            &out,
+            &[&arguments[..], &["--needs-reply", "no"][..]].concat(),
+        );
+        let fitting: Vec<_> = ways(&beyond)
+            .into_iter()
+            .filter(|(_, fit)| fit == "fits")
+            .collect();
         assert!(fitting.is_empty(), "{arguments:?}: {fitting:?}");
     }
     client()
-        .args(["advise", "--rate", "2000", "--needs-reply", "no", "--outage", "10m", "--from"])
+        .args([
+            "advise",
+            "--rate",
+            "2000",
+            "--needs-reply",
+            "no",
+            "--outage",
+            "10m",
+            "--from",
+        ])
         .arg(&out)
         .assert()
         .code(0)
@@ -117,10 +150,29 @@ fn what_cannot_be_asked_is_refused() {
     refused(&["--rate", "fast", "--needs-reply", "no"], "such as 5000");
     refused(&["--rate", "0", "--needs-reply", "no"], "above 0");
     refused(&["--rate", "1", "--needs-reply", "perhaps"], "perhaps");
-    refused(&["--rate", "1", "--needs-reply", "no", "--durability", "eternal"], "eternal");
-    refused(&["--rate", "1", "--needs-reply", "no", "--max-p99", "0ms"], "met by nothing");
-    refused(&["--rate", "1", "--needs-reply", "no", "--outage", "10"], "no unit");
-    refused(&["--rate", "1", "--needs-reply", "no", "--consumers", "0"], "1..=1000");
+    refused(
+        &[
+            "--rate",
+            "1",
+            "--needs-reply",
+            "no",
+            "--durability",
+            "eternal",
+        ],
+        "eternal",
+    );
+    refused(
+        &["--rate", "1", "--needs-reply", "no", "--max-p99", "0ms"],
+        "met by nothing",
+    );
+    refused(
+        &["--rate", "1", "--needs-reply", "no", "--outage", "10"],
+        "no unit",
+    );
+    refused(
+        &["--rate", "1", "--needs-reply", "no", "--consumers", "0"],
+        "1..=1000",
+    );
     let empty = tempfile::tempdir().unwrap();
     client()
         .current_dir(empty.path())

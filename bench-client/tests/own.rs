@@ -50,7 +50,14 @@ fn lines(orders: &[Value]) -> String {
 /// Runs `load --json` and returns the trial.
 fn load(transport: &str, arguments: &[&str], path: &Path) -> Value {
     let output = client()
-        .args(["load", "--json", "--transport", transport, "--warmup", "100ms"])
+        .args([
+            "load",
+            "--json",
+            "--transport",
+            transport,
+            "--warmup",
+            "100ms",
+        ])
         .args(arguments)
         .arg("--payload-file")
         .arg(path)
@@ -79,7 +86,10 @@ fn whole(trial: &Value, count: u64) {
 #[test]
 fn every_transport_carries_the_orders_of_a_file_in_turn() {
     // Orders of one, two and five lines: what is sent on average is the mean of the three.
-    let mixed: Vec<Value> = ["O1", "O2", "O5"].iter().flat_map(|class| orders(class, 1)).collect();
+    let mixed: Vec<Value> = ["O1", "O2", "O5"]
+        .iter()
+        .flat_map(|class| orders(class, 1))
+        .collect();
     let (_folder, path) = file("orders.jsonl", &lines(&mixed));
     for transport in transports() {
         let trial = load(transport, &["--count", "600", "--in-flight", "8"], &path);
@@ -88,28 +98,51 @@ fn every_transport_carries_the_orders_of_a_file_in_turn() {
         let name = cell["payload"].as_str().expect("a payload");
         assert!(name.starts_with("file:orders.jsonl#"), "{name}");
         assert!(cell["id"].as_str().unwrap().contains(name), "{cell}");
-        let told = cell["factors"]["payload_file"].as_str().expect("what it is");
-        assert!(told.starts_with("file orders.jsonl, 3 orders, mean "), "{told}");
+        let told = cell["factors"]["payload_file"]
+            .as_str()
+            .expect("what it is");
+        assert!(
+            told.starts_with("file orders.jsonl, 3 orders, mean "),
+            "{told}"
+        );
         let digest = cell["factors"]["payload_sha256"].as_str().unwrap();
-        assert!(digest.len() == 64 && name.ends_with(&digest[..8]), "{digest}");
+        assert!(
+            digest.len() == 64 && name.ends_with(&digest[..8]),
+            "{digest}"
+        );
         // 600 operations go over the three orders 200 times: the mean is exact.
         let body = trial["bytes"]["body_out"].as_f64().unwrap();
         let said = format!("{body:.0} ");
-        assert!(told.contains(&said), "{transport} sent {body} bytes: {told}");
+        assert!(
+            told.contains(&said),
+            "{transport} sent {body} bytes: {told}"
+        );
     }
 }
 
 #[test]
 fn the_first_thing_a_load_of_ones_own_prints_is_what_it_weighs_and_costs() {
-    let (_folder, path) = file("one.json", &serde_json::to_string_pretty(&orders("O3", 1)[0]).unwrap());
+    let (_folder, path) = file(
+        "one.json",
+        &serde_json::to_string_pretty(&orders("O3", 1)[0]).unwrap(),
+    );
     client()
-        .args(["load", "--transport", "tcp", "--count", "200", "--payload-file"])
+        .args([
+            "load",
+            "--transport",
+            "tcp",
+            "--count",
+            "200",
+            "--payload-file",
+        ])
         .arg(path)
         .assert()
         .stdout(
             predicate::str::contains("mean body by count")
                 .and(predicate::str::contains("CPU time per message"))
-                .and(predicate::str::contains("Payload: file one.json, 1 order, mean ")),
+                .and(predicate::str::contains(
+                    "Payload: file one.json, 1 order, mean ",
+                )),
         );
 }
 
@@ -120,30 +153,56 @@ fn a_run_puts_the_file_in_the_place_of_every_class_and_counts_and_times_it() {
     let run = |more: &[&str]| {
         let mut command = client();
         command
-            .args(["run", "capacity", "size", "codec", "--blocks", "1", "--transport", "tcp,rest,grpc"])
+            .args([
+                "run",
+                "capacity",
+                "size",
+                "codec",
+                "--blocks",
+                "1",
+                "--transport",
+                "tcp,rest,grpc",
+            ])
             .args(["--reruns", "0", "--json", "--quiet", "--payload-file"])
             .arg(&path)
             .args(more);
         command
     };
     let folder = out.path().join("run");
-    let output = run(&["--out", folder.to_str().unwrap()]).output().expect("it runs");
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = run(&["--out", folder.to_str().unwrap()])
+        .output()
+        .expect("it runs");
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let run: Value = serde_json::from_slice(&output.stdout).expect("run.json");
     let settings = &run["manifest"]["settings"];
     let told = settings["payload"].as_str().expect("what was carried");
-    assert!(told.starts_with("file orders.jsonl, 7 orders, mean "), "{told}");
-    let name = format!("file:orders.jsonl#{}", &settings["payload_sha256"].as_str().unwrap()[..8]);
+    assert!(
+        told.starts_with("file orders.jsonl, 7 orders, mean "),
+        "{told}"
+    );
+    let name = format!(
+        "file:orders.jsonl#{}",
+        &settings["payload_sha256"].as_str().unwrap()[..8]
+    );
     let trials = run["trials"].as_array().unwrap();
     // tcp, rest with its twin, grpc; the wires of tcp, grpc and rest in both formats.
     assert_eq!(trials.len(), 8);
     for trial in trials {
         assert_eq!(trial["cell"]["payload"], name.as_str());
-        assert_eq!(trial["ledger"]["attempted"], trial["ledger"]["acknowledged"]);
+        assert_eq!(
+            trial["ledger"]["attempted"],
+            trial["ledger"]["acknowledged"]
+        );
     }
     let rows = |list: &str| {
         let list = run[list].as_array().unwrap();
-        list.iter().filter(|row| row["payload"] == name.as_str()).count()
+        list.iter()
+            .filter(|row| row["payload"] == name.as_str())
+            .count()
     };
     assert_eq!((rows("sizes"), rows("codecs")), (9, 4));
     // What was not carried is not judged.
@@ -180,19 +239,39 @@ fn a_file_with_mistakes_is_refused_before_anything_starts_each_with_line_and_fie
             .stdout("")
             .stderr(
                 predicate::str::contains("bad.jsonl has 4 problems, and nothing was started")
-                    .and(predicate::str::contains("line 1, items[1].quantity: expected a quantity above 0"))
-                    .and(predicate::str::contains("line 2, total.units: expected a whole number of 64 bits"))
-                    .and(predicate::str::contains("line 2, note: expected one of `order_id`"))
+                    .and(predicate::str::contains(
+                        "line 1, items[1].quantity: expected a quantity above 0",
+                    ))
+                    .and(predicate::str::contains(
+                        "line 2, total.units: expected a whole number of 64 bits",
+                    ))
+                    .and(predicate::str::contains(
+                        "line 2, note: expected one of `order_id`",
+                    ))
                     .and(predicate::str::contains("line 4: expected a JSON object")),
             );
     }
     client()
-        .args(["load", "--transport", "tcp", "--payload", "O1", "--payload-file", "x.jsonl"])
+        .args([
+            "load",
+            "--transport",
+            "tcp",
+            "--payload",
+            "O1",
+            "--payload-file",
+            "x.jsonl",
+        ])
         .assert()
         .code(2)
         .stderr(predicate::str::contains("cannot be used with"));
     client()
-        .args(["load", "--transport", "tcp", "--payload-file", "no/such.jsonl"])
+        .args([
+            "load",
+            "--transport",
+            "tcp",
+            "--payload-file",
+            "no/such.jsonl",
+        ])
         .assert()
         .code(2)
         .stderr(predicate::str::contains("could not be read"));
@@ -218,7 +297,12 @@ const TWO: &str = "{\"id\":\"a\",\"lines\":[{\"sku\":\"x\",\"pieces\":2}]}\n{\"i
 #[test]
 fn messages_of_another_type_are_carried_as_opaque_bytes_by_every_transport() {
     let (_folder, [proto, payload]) = carts(TWO);
-    let typed = ["--proto", proto.to_str().unwrap(), "--message", "shop.v1.Cart"];
+    let typed = [
+        "--proto",
+        proto.to_str().unwrap(),
+        "--message",
+        "shop.v1.Cart",
+    ];
     for transport in transports() {
         let arguments = [&["--count", "400", "--in-flight", "4"][..], &typed[..]].concat();
         let trial = load(transport, &arguments, &payload);
@@ -233,10 +317,16 @@ fn messages_of_another_type_are_carried_as_opaque_bytes_by_every_transport() {
         } else {
             f64::midpoint(2.0 + 3.0 + 2.0 + 5.0, 2.0 + 3.0)
         };
-        assert_eq!(trial["bytes"]["body_out"].as_f64(), Some(expected), "{transport}");
+        assert_eq!(
+            trial["bytes"]["body_out"].as_f64(),
+            Some(expected),
+            "{transport}"
+        );
         let told = trial["cell"]["factors"]["payload_file"].as_str().unwrap();
         assert!(
-            told.starts_with("file carts.jsonl, 2 messages of shop.v1.Cart (dynamic, carried as opaque bytes)"),
+            told.starts_with(
+                "file carts.jsonl, 2 messages of shop.v1.Cart (dynamic, carried as opaque bytes)"
+            ),
             "{told}"
         );
     }
@@ -247,7 +337,17 @@ fn messages_of_another_type_are_counted_and_their_dynamic_codecs_timed() {
     let (_folder, [proto, payload]) = carts(TWO);
     let out = tempfile::tempdir().unwrap();
     let output = client()
-        .args(["run", "size", "codec", "--blocks", "1", "--transport", "tcp,rest", "--reruns", "0"])
+        .args([
+            "run",
+            "size",
+            "codec",
+            "--blocks",
+            "1",
+            "--transport",
+            "tcp,rest",
+            "--reruns",
+            "0",
+        ])
         .args(["--json", "--quiet", "--message", "shop.v1.Cart"])
         .arg("--proto")
         .arg(&proto)
@@ -257,28 +357,47 @@ fn messages_of_another_type_are_counted_and_their_dynamic_codecs_timed() {
         .arg(out.path().join("run"))
         .output()
         .expect("it runs");
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let run: Value = serde_json::from_slice(&output.stdout).expect("run.json");
     let mine = |list: &str| -> Vec<&Value> {
         let list = run[list].as_array().unwrap().iter();
-        list.filter(|row| row["payload"].as_str().unwrap().starts_with("file:carts.jsonl#")).collect()
+        list.filter(|row| {
+            row["payload"]
+                .as_str()
+                .unwrap()
+                .starts_with("file:carts.jsonl#")
+        })
+        .collect()
     };
     let sizes = mine("sizes");
     assert_eq!(sizes.len(), 6, "two formats, plain and in two compressions");
     let plain = |format: &str| {
         let of = |row: &&&Value| row["format"] == format && row["compression"].is_null();
-        sizes.iter().find(of).expect("it is counted")["mean_bytes"].as_f64().unwrap()
+        sizes.iter().find(of).expect("it is counted")["mean_bytes"]
+            .as_f64()
+            .unwrap()
     };
     assert_eq!(plain("protobuf"), f64::midpoint(10.0, 3.0));
     assert_eq!(plain("json"), (TWO.len() - 2) as f64 / 2.0);
     let codecs = mine("codecs");
     assert_eq!(codecs.len(), 4, "two formats and two directions");
-    assert!(codecs.iter().all(|row| row["payload"].as_str().unwrap().ends_with(" (dynamic)")));
+    assert!(
+        codecs
+            .iter()
+            .all(|row| row["payload"].as_str().unwrap().ends_with(" (dynamic)"))
+    );
     // The wires carried it.
     let trials = run["trials"].as_array().unwrap();
     assert!(!trials.is_empty());
     for trial in trials {
-        assert_eq!(trial["ledger"]["attempted"], trial["ledger"]["acknowledged"], "{trial}");
+        assert_eq!(
+            trial["ledger"]["attempted"], trial["ledger"]["acknowledged"],
+            "{trial}"
+        );
     }
 }
 
@@ -287,7 +406,14 @@ fn a_type_or_a_message_that_cannot_be_read_is_refused_before_anything_starts() {
     let (_folder, [proto, payload]) = carts("{\"id\":7}\n{\"colour\":\"red\"}\n");
     let refused = |message: &str, words: &[&str]| {
         let mut assert = client()
-            .args(["load", "--transport", "tcp", "--message", message, "--proto"])
+            .args([
+                "load",
+                "--transport",
+                "tcp",
+                "--message",
+                message,
+                "--proto",
+            ])
             .arg(&proto)
             .arg("--payload-file")
             .arg(&payload)
@@ -298,7 +424,10 @@ fn a_type_or_a_message_that_cannot_be_read_is_refused_before_anything_starts() {
             assert = assert.stderr(predicate::str::contains(*words));
         }
     };
-    refused("shop.v1.Basket", &["no message 'shop.v1.Basket'", "shop.v1.Cart"]);
+    refused(
+        "shop.v1.Basket",
+        &["no message 'shop.v1.Basket'", "shop.v1.Cart"],
+    );
     refused(
         "shop.v1.Cart",
         &["line 1, id: expected a shop.v1.Cart", "line 2", "'colour'"],
@@ -314,7 +443,17 @@ fn a_type_or_a_message_that_cannot_be_read_is_refused_before_anything_starts() {
     flags(&["--proto", "x.proto", "--message", "A"], "--payload-file");
     flags(&["--message", "A"], "--proto");
     let (_folder, [proto, payload]) = carts(TWO);
-    let typed = ["--proto", proto.to_str().unwrap(), "--message", "shop.v1.Cart"];
-    let streamed = ["--kind", "bidi", "--payload-file", payload.to_str().unwrap()];
+    let typed = [
+        "--proto",
+        proto.to_str().unwrap(),
+        "--message",
+        "shop.v1.Cart",
+    ];
+    let streamed = [
+        "--kind",
+        "bidi",
+        "--payload-file",
+        payload.to_str().unwrap(),
+    ];
     flags(&[&typed[..], &streamed[..]].concat(), "carry orders");
 }

@@ -36,7 +36,12 @@ impl Found<'_> {
     }
 
     /// A figure over its blocks, in units of `divisor`; none where a block has too few samples for it.
-    pub(super) fn figure(&self, metric: Metric, divisor: f64, unit: &'static str) -> Option<Figure> {
+    pub(super) fn figure(
+        &self,
+        metric: Metric,
+        divisor: f64,
+        unit: &'static str,
+    ) -> Option<Figure> {
         let samples: Option<Vec<Sample>> = self.cell.kept().map(|t| metric.of(t)).collect();
         let samples = samples?;
         let values: Vec<f64> = samples.iter().map(|s| s.value / divisor).collect();
@@ -118,8 +123,13 @@ fn find<'r>(
                 let undisturbed = (cell.blocks.values())
                     .all(|trial| trial.phases.is_empty() && trial.faults.is_empty());
                 // A cell that several experiments read is one piece of evidence.
-                let there = |f: &Found<'_>| f.source == source.name && f.cell.cell.id == cell.cell.id;
-                if is_it(cell.cell) && undisturbed && cell.has_headline() && !found.iter().any(there) {
+                let there =
+                    |f: &Found<'_>| f.source == source.name && f.cell.cell.id == cell.cell.id;
+                if is_it(cell.cell)
+                    && undisturbed
+                    && cell.has_headline()
+                    && !found.iter().any(there)
+                {
                     found.push(Found {
                         source: &source.name,
                         run: source.run,
@@ -178,8 +188,8 @@ pub(super) fn near_payload<'r>(
     let Some((ratio, name)) = nearest.copied() else {
         return Err("no body of it was measured".into());
     };
-    let between =
-        ratios.iter().any(|(ratio, _)| *ratio < 1.0) && ratios.iter().any(|(ratio, _)| *ratio > 1.0);
+    let between = ratios.iter().any(|(ratio, _)| *ratio < 1.0)
+        && ratios.iter().any(|(ratio, _)| *ratio > 1.0);
     if distance(ratio) > NEAR.ln() && !between {
         return Err(format!(
             "{name} is the nearest payload that was measured, and its body is {} times that of {}",

@@ -1,7 +1,9 @@
 //! One way of carrying orders against every need: what it can do by construction, then what was measured nearest.
 
 use super::evidence::{Around, Found, Outside, around, closed_loops, near_payload, open_loops};
-use super::{Basis, Candidate, Cost, Figure, Fit, Met, Needs, Ordering, Reason, Source, Way, outage};
+use super::{
+    Basis, Candidate, Cost, Figure, Fit, Met, Needs, Ordering, Reason, Source, Way, outage,
+};
 use crate::claims::part::{Resolution, number, resolution};
 use crate::claims::samples::Metric;
 use crate::units::{show_bytes, show_ns};
@@ -201,13 +203,19 @@ fn p99(needs: &Needs, candidate: Candidate, rates: Around<'_, '_>) -> Option<Rea
     if let Some(doubt) = noisy(&[rates.below, rates.above]) {
         return Some(unknown("p99", format!("{asked}, and {doubt}")));
     }
-    let over = rates.below.p99().filter(|f| f.low.is_some_and(|low| low > most_ms));
+    let over = rates
+        .below
+        .p99()
+        .filter(|f| f.low.is_some_and(|low| low > most_ms));
     if let Some(figure) = over {
         let text = format!("{}; {asked}", at(rates.below));
         return Some(reason("p99", Met::No, text, Basis::Measured(figure)));
     }
     let Some(figure) = rates.above.p99() else {
-        let text = format!("{asked}, and too few samples were taken for {}", at(rates.above));
+        let text = format!(
+            "{asked}, and too few samples were taken for {}",
+            at(rates.above)
+        );
         return Some(unknown("p99", text));
     };
     let under = figure.high.is_some_and(|high| high <= most_ms);
@@ -230,11 +238,7 @@ fn p99(needs: &Needs, candidate: Candidate, rates: Around<'_, '_>) -> Option<Rea
 }
 
 /// What every order costs, and what it comes to with several consumers.
-fn cost(
-    needs: &Needs,
-    candidate: Candidate,
-    rates: Around<'_, '_>,
-) -> (Reason, Option<Cost>) {
+fn cost(needs: &Needs, candidate: Candidate, rates: Around<'_, '_>) -> (Reason, Option<Cost>) {
     let nearest = rates.nearest(needs.rate_per_s);
     let Some(figure) = nearest.figure(Metric::CpuPerOp, 1.0, "µs") else {
         let text = "the CPU of a process that takes part could not be read, so it is not ranked";
@@ -248,8 +252,14 @@ fn cost(
     // Callers call each of several consumers; a broker's copies cost it at least nothing and each service the same again.
     let (times, text) = match (needs.consumers, candidate.is_direct()) {
         (1, _) => (1.0, text),
-        (n, true) => (f64::from(n), format!("{n} times the {text}: a call for each consumer")),
-        (n, false) => (1.0, format!("{text}, with one consumer; what {n} cost was not measured")),
+        (n, true) => (
+            f64::from(n),
+            format!("{n} times the {text}: a call for each consumer"),
+        ),
+        (n, false) => (
+            1.0,
+            format!("{text}, with one consumer; what {n} cost was not measured"),
+        ),
     };
     let cost = Cost {
         value: figure.value * times,
@@ -299,18 +309,31 @@ fn away(sources: &[Source<'_>], needs: &Needs, candidate: Candidate) -> Option<R
         let text = format!(
             "{while_away}, and nothing between caller and service keeps them: each fails or waits at its caller"
         );
-        return Some(reason("outage", Met::No, text, Basis::Projected(Vec::new())));
+        return Some(reason(
+            "outage",
+            Met::No,
+            text,
+            Basis::Projected(Vec::new()),
+        ));
     }
     if candidate.reply.is_some() {
         let text = format!("{while_away}; the broker keeps them, and their callers get no answer");
-        return Some(reason("outage", Met::No, text, Basis::Projected(Vec::new())));
+        return Some(reason(
+            "outage",
+            Met::No,
+            text,
+            Basis::Projected(Vec::new()),
+        ));
     }
     let weight = show_bytes(left * needs.payload.protobuf);
     let kept = format!(
         "{while_away}: the broker keeps them, {weight} of bodies (a backlog of that size was not measured)"
     );
     let (text, figures) = match capacity(sources, needs, candidate) {
-        None => (format!("{kept}; how soon they are worked off was not measured"), vec![]),
+        None => (
+            format!("{kept}; how soon they are worked off was not measured"),
+            vec![],
+        ),
         Some(figure) => {
             let drained = outage::drain_s(left, needs.rate_per_s, figure.value);
             let text = match drained {
@@ -325,7 +348,12 @@ fn away(sources: &[Source<'_>], needs: &Needs, candidate: Candidate) -> Option<R
                 ),
             };
             if drained.is_none() {
-                return Some(reason("outage", Met::No, text, Basis::Projected(vec![figure])));
+                return Some(reason(
+                    "outage",
+                    Met::No,
+                    text,
+                    Basis::Projected(vec![figure]),
+                ));
             }
             (text, vec![figure])
         }
@@ -345,15 +373,15 @@ fn capacity(sources: &[Source<'_>], needs: &Needs, candidate: Candidate) -> Opti
 
 /// Why no verdict may rest on these cells' p99.
 fn noisy(cells: &[&Found<'_>]) -> Option<String> {
-    cells.iter().find_map(|found| {
-        match resolution(found.run, Metric::AcceptP99) {
+    cells
+        .iter()
+        .find_map(|found| match resolution(found.run, Metric::AcceptP99) {
             Resolution::Failed(cell) => Some(format!(
                 "the A/A pair of `{cell}` failed for it in {}: the run is too noisy",
                 found.source
             )),
             Resolution::Passed | Resolution::Untested => None,
-        }
-    })
+        })
 }
 
 /// What to mind, run by run.

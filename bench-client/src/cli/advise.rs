@@ -116,7 +116,9 @@ fn rate(text: &str) -> Result<f64, String> {
     let expected = "expected orders per second above 0 and at most 10,000,000, such as 5000";
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate <= 1e7 => Ok(rate),
-        Ok(_) => Err(format!("{text} is outside of what can be asked; {expected}")),
+        Ok(_) => Err(format!(
+            "{text} is outside of what can be asked; {expected}"
+        )),
         Err(_) => Err(format!("'{text}' is no rate; {expected}")),
     }
 }

@@ -128,7 +128,12 @@ pub fn measure(suite: Suite, blocks: u32, seed: u64, own: Option<&Own>) -> Vec<C
 /// One's own orders alone, as briefly as the quick suite does it.
 pub fn of_own(own: &Own, seed: u64) -> Vec<CodecRow> {
     let suite = Suite::Quick;
-    of_samples(&[Sample::own(own)], (EXPERIMENT.blocks)(suite), least_ns(suite), seed)
+    of_samples(
+        &[Sample::own(own)],
+        (EXPERIMENT.blocks)(suite),
+        least_ns(suite),
+        seed,
+    )
 }
 
 /// Each arm runs for `least_ns` of CPU time in a block.
@@ -362,7 +367,10 @@ mod tests {
     fn ones_own_orders_are_measured_beside_the_classes_and_have_their_rows_in_the_table() {
         let own = Own::example("orders.jsonl", 5);
         let rows = of_samples(&[Sample::new(A_A, 7), Sample::own(&own)], 2, 1, 7);
-        let mine: Vec<&CodecRow> = rows.iter().filter(|row| row.payload == own.name()).collect();
+        let mine: Vec<&CodecRow> = rows
+            .iter()
+            .filter(|row| row.payload == own.name())
+            .collect();
         assert_eq!(mine.len(), 4, "two formats and two directions");
         assert!(mine.iter().all(|row| row.messages == 5));
         let run = Run {

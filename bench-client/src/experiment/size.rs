@@ -190,12 +190,7 @@ fn of_corpus(name: &str, mut corpus: Corpus) -> Vec<SizeRow> {
     rows
 }
 
-fn row(
-    payload: &str,
-    format: &str,
-    compression: Option<Compression>,
-    lengths: &[u64],
-) -> SizeRow {
+fn row(payload: &str, format: &str, compression: Option<Compression>, lengths: &[u64]) -> SizeRow {
     SizeRow {
         payload: payload.into(),
         format: format.into(),

@@ -10,7 +10,10 @@ type Tell<'t> = &'t mut dyn FnMut(String, String);
 /// Checks a message; `at` is where it stands.
 pub(super) fn check(value: &Value, message: &MessageDescriptor, at: &str, tell: Tell<'_>) {
     let Value::Object(fields) = value else {
-        return tell(at.into(), format!("expected an object, got {}", show(value)));
+        return tell(
+            at.into(),
+            format!("expected an object, got {}", show(value)),
+        );
     };
     for (name, value) in fields {
         let path = if at.is_empty() {
@@ -56,20 +59,24 @@ fn check_one(value: &Value, kind: &Kind, at: &str, tell: Tell<'_>) {
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
             (value.is_i64(), "a whole number of 64 bits")
         }
-        Kind::Uint32 | Kind::Fixed32 => {
-            (whole::<u32>(value), "a whole number of 32 bits, not below 0")
-        }
-        Kind::Uint64 | Kind::Fixed64 => {
-            (value.is_u64(), "a whole number of 64 bits, not below 0")
-        }
+        Kind::Uint32 | Kind::Fixed32 => (
+            whole::<u32>(value),
+            "a whole number of 32 bits, not below 0",
+        ),
+        Kind::Uint64 | Kind::Fixed64 => (value.is_u64(), "a whole number of 64 bits, not below 0"),
     };
     if !fits {
-        tell(at.into(), format!("expected {expected}, got {}", show(value)));
+        tell(
+            at.into(),
+            format!("expected {expected}, got {}", show(value)),
+        );
     }
 }
 
 fn whole<T: TryFrom<i64>>(value: &Value) -> bool {
-    value.as_i64().is_some_and(|number| T::try_from(number).is_ok())
+    value
+        .as_i64()
+        .is_some_and(|number| T::try_from(number).is_ok())
 }
 
 /// The contract's JSON writes an enum by its number.

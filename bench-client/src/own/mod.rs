@@ -4,9 +4,9 @@
 
 mod fields;
 mod orders;
-pub mod types;
 #[cfg(test)]
 mod tests;
+pub mod types;
 
 use bench_proto::{Corpus, Format, Kind, Message};
 use std::fmt;
@@ -62,7 +62,14 @@ impl Own {
         let (messages, problems) = compiled.parse(&text);
         let messages = checked(&file, messages, &problems)?;
         // Of another definition the same lines would be other messages.
-        let digest = sha256(&[&compiled.definition[..], message.as_bytes(), text.as_bytes()].concat());
+        let digest = sha256(
+            &[
+                &compiled.definition[..],
+                message.as_bytes(),
+                text.as_bytes(),
+            ]
+            .concat(),
+        );
         let typed = Typed::new(compiled, messages);
         Ok(Self {
             name: name(&file, &digest),
@@ -94,7 +101,9 @@ impl Own {
     pub(crate) fn example(file: &str, count: usize) -> Self {
         let corpus = Corpus::first(bench_proto::PayloadClass::Order(2), 7, count);
         let bodies = corpus.messages().iter().map(|m| m.encode(Format::Json));
-        let text: String = bodies.map(|b| format!("{}\n", String::from_utf8_lossy(&b))).collect();
+        let text: String = bodies
+            .map(|b| format!("{}\n", String::from_utf8_lossy(&b)))
+            .collect();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(file);
         std::fs::write(&path, text).expect("a file");

@@ -82,7 +82,10 @@ fn what_results_say_of_a_file_is_its_name_its_orders_their_size_and_its_digest()
     );
     assert_eq!(own.to_string(), expected);
     assert_eq!(own.digest(), sha256(text.as_bytes()));
-    assert_eq!(own.name(), format!("file:orders.jsonl#{}", &own.digest()[..8]));
+    assert_eq!(
+        own.name(),
+        format!("file:orders.jsonl#{}", &own.digest()[..8])
+    );
     // Of the empty text, as FIPS 180-4's own examples have it.
     assert_eq!(
         sha256(b""),
@@ -95,7 +98,11 @@ fn what_results_say_of_a_file_is_its_name_its_orders_their_size_and_its_digest()
 fn one_order_may_go_over_several_lines_and_blank_lines_are_no_orders() {
     let all = orders(2);
     let pretty = serde_json::to_string_pretty(&all[0]).unwrap();
-    for text in [pretty.clone(), format!("\n\n{pretty}\n\n"), all[0].to_string()] {
+    for text in [
+        pretty.clone(),
+        format!("\n\n{pretty}\n\n"),
+        all[0].to_string(),
+    ] {
         assert_eq!(count(&read_orders(&text).unwrap()), 1, "{text}");
     }
     let spaced = format!("\n{}\r\n\r\n  {}\n", all[0], all[1]);
@@ -125,18 +132,51 @@ fn each_field_that_is_wrong_is_told_with_its_line_and_what_was_expected() {
 fn every_kind_of_value_is_held_against_its_field() {
     type Change = fn(&mut Value);
     let cases: [(Change, &str); 12] = [
-        (|o| o["email"] = json!(7), "line 1, email: expected text, got 7"),
-        (|o| o["items"] = json!({}), "line 1, items: expected a list, got an object"),
-        (|o| o["items"][0] = json!(null), "line 1, items[0]: expected an object, got null"),
-        (|o| o["address"] = json!([]), "line 1, address: expected an object, got a list"),
-        (|o| o["status"] = json!("STATUS_PAID"), "line 1, status: expected one of 0 (STATUS_UNSPECIFIED), 1 (STATUS_PLACED)"),
+        (
+            |o| o["email"] = json!(7),
+            "line 1, email: expected text, got 7",
+        ),
+        (
+            |o| o["items"] = json!({}),
+            "line 1, items: expected a list, got an object",
+        ),
+        (
+            |o| o["items"][0] = json!(null),
+            "line 1, items[0]: expected an object, got null",
+        ),
+        (
+            |o| o["address"] = json!([]),
+            "line 1, address: expected an object, got a list",
+        ),
+        (
+            |o| o["status"] = json!("STATUS_PAID"),
+            "line 1, status: expected one of 0 (STATUS_UNSPECIFIED), 1 (STATUS_PLACED)",
+        ),
         (|o| o["status"] = json!(9), "3 (STATUS_SHIPPED), got 9"),
-        (|o| o["total"]["nanos"] = json!(4_000_000_000_u64), "line 1, total.nanos: expected a whole number of 32 bits, got 4000000000"),
-        (|o| o["orderId"] = json!("x"), "line 1, orderId: expected the names of order.proto, got `orderId`; write `order_id`"),
-        (|o| o["items"] = json!([]), "line 1, items: expected an order of at least one line"),
-        (|o| o["items"][1]["quantity"] = json!(0), "line 1, items[1].quantity: expected a quantity above 0 in line 2, got 0"),
-        (|o| o["items"][1]["unit_price"] = json!(null), "line 1, items[1].unit_price: expected the unit price of line 2"),
-        (|o| o["shipping_cost"]["currency_code"] = json!("XXX"), "line 1, shipping_cost: expected the shipping cost in"),
+        (
+            |o| o["total"]["nanos"] = json!(4_000_000_000_u64),
+            "line 1, total.nanos: expected a whole number of 32 bits, got 4000000000",
+        ),
+        (
+            |o| o["orderId"] = json!("x"),
+            "line 1, orderId: expected the names of order.proto, got `orderId`; write `order_id`",
+        ),
+        (
+            |o| o["items"] = json!([]),
+            "line 1, items: expected an order of at least one line",
+        ),
+        (
+            |o| o["items"][1]["quantity"] = json!(0),
+            "line 1, items[1].quantity: expected a quantity above 0 in line 2, got 0",
+        ),
+        (
+            |o| o["items"][1]["unit_price"] = json!(null),
+            "line 1, items[1].unit_price: expected the unit price of line 2",
+        ),
+        (
+            |o| o["shipping_cost"]["currency_code"] = json!("XXX"),
+            "line 1, shipping_cost: expected the shipping cost in",
+        ),
     ];
     for (change, expected) in cases {
         let problems = problems_after(change);
@@ -147,15 +187,26 @@ fn every_kind_of_value_is_held_against_its_field() {
     }
     // A sum is about the total, whichever amount is to blame.
     let problems = problems_after(|o| o["total"]["units"] = json!(1));
-    assert!(problems[0].starts_with("line 1, total: expected a total of"), "{problems:?}");
+    assert!(
+        problems[0].starts_with("line 1, total: expected a total of"),
+        "{problems:?}"
+    );
     // What is absent is at its default, as in every proto3 message.
     assert!(problems_after(|o| o["email"] = json!("")).is_empty());
-    assert!(problems_after(|o| { o.as_object_mut().unwrap().remove("email"); }).is_empty());
+    assert!(
+        problems_after(|o| {
+            o.as_object_mut().unwrap().remove("email");
+        })
+        .is_empty()
+    );
 }
 
 #[test]
 fn the_fields_of_all_refusals_are_named() {
-    let amount = |words: &str| Refusal::Money { amount: words.into(), got: String::new() };
+    let amount = |words: &str| Refusal::Money {
+        amount: words.into(),
+        got: String::new(),
+    };
     for (words, field) in [
         ("the total", "total"),
         ("the total in hundredths in 64 bits, and the total", "total"),
@@ -173,11 +224,23 @@ fn what_is_no_order_at_all_is_told_with_its_place() {
     for (text, expected) in [
         (String::new(), "orders.jsonl holds nothing"),
         ("\n  \n".into(), "orders.jsonl holds nothing"),
-        (format!("{good}\nnot json\n"), "line 2: expected a JSON object, got what is none at column 2"),
+        (
+            format!("{good}\nnot json\n"),
+            "line 2: expected a JSON object, got what is none at column 2",
+        ),
         (format!("{good}\n7\n"), "line 2: expected an object, got 7"),
-        (format!("[{good}]"), "line 1: expected one order a line, got a list"),
-        ("{\n  \"items\": [\n    oops\n  ]\n}".into(), "line 3: expected a JSON object"),
-        (format!("{}\n{good}", &good[..20]), "line 1: expected a JSON object"),
+        (
+            format!("[{good}]"),
+            "line 1: expected one order a line, got a list",
+        ),
+        (
+            "{\n  \"items\": [\n    oops\n  ]\n}".into(),
+            "line 3: expected a JSON object",
+        ),
+        (
+            format!("{}\n{good}", &good[..20]),
+            "line 1: expected a JSON object",
+        ),
     ] {
         let error = read_orders(&text).expect_err(&text);
         assert!(error.contains(expected), "{expected} is not in {error}");
@@ -198,7 +261,10 @@ fn a_screenful_of_problems_is_listed_and_the_rest_is_counted() {
 #[test]
 fn a_file_that_cannot_be_read_is_refused_with_its_reason() {
     let missing = Own::orders(Path::new("no/such/orders.jsonl")).unwrap_err();
-    assert!(missing.contains("no/such/orders.jsonl could not be read"), "{missing}");
+    assert!(
+        missing.contains("no/such/orders.jsonl could not be read"),
+        "{missing}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let error = Own::orders(folder.path()).unwrap_err();
     assert!(error.contains("no plain file"), "{error}");
@@ -237,7 +303,11 @@ message Price { int64 amount = 1; Unit unit = 2; }
 /// A folder with the type's files and its messages.
 fn shop(lines: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    for (name, text) in [("cart.proto", CART), ("money.proto", MONEY), ("carts.jsonl", lines)] {
+    for (name, text) in [
+        ("cart.proto", CART),
+        ("money.proto", MONEY),
+        ("carts.jsonl", lines),
+    ] {
         std::fs::write(folder.path().join(name), text).expect("a file");
     }
     folder
@@ -257,18 +327,20 @@ const TWO: &str = r#"{"id":"a","lines":[{"sku":"x","pieces":2,"price":{"amount":
 fn messages_of_another_type_have_the_sizes_of_both_formats_by_arithmetic() {
     let own = carts(TWO, "shop.v1.Cart").expect("two carts");
     let typed = own.as_typed().expect("a type of one's own");
-    let lengths = |format| -> Vec<usize> {
-        typed.bodies(format).iter().map(|body| body.len()).collect()
-    };
+    let lengths =
+        |format| -> Vec<usize> { typed.bodies(format).iter().map(|body| body.len()).collect() };
     // id 3; a line: tag and length 2, sku 3, pieces 2, price 2 + 3 + 2. Of the second: id 3, an entry 2 + 8 + 2.
     assert_eq!(lengths(Format::Protobuf), [3 + 2 + 12, 3 + 12]);
     // proto3 JSON as the file has it, key by key in the contract's order.
     let texts: Vec<&str> = TWO.lines().collect();
     assert_eq!(lengths(Format::Json), [texts[0].len(), texts[1].len()]);
-    assert_eq!(own.means(), [
-        (texts[0].len() + texts[1].len()) as f64 / 2.0,
-        (17.0 + 15.0) / 2.0
-    ]);
+    assert_eq!(
+        own.means(),
+        [
+            (texts[0].len() + texts[1].len()) as f64 / 2.0,
+            (17.0 + 15.0) / 2.0
+        ]
+    );
     for format in [Format::Json, Format::Protobuf] {
         for (message, body) in typed.messages().iter().zip(typed.bodies(format)) {
             assert_eq!(&typed.decode(format, body), message, "{format}");
@@ -283,7 +355,8 @@ fn a_blob_carries_the_very_bytes_of_another_type() {
     assert_eq!(own.kind(), Kind::Blob);
     for sequence in [0, 1, 2] {
         let entry = sequence as usize % 2;
-        let Message::Blob(blob) = own.corpus(Format::Protobuf).message(1, 2, sequence).clone() else {
+        let Message::Blob(blob) = own.corpus(Format::Protobuf).message(1, 2, sequence).clone()
+        else {
             panic!("opaque");
         };
         assert_eq!(blob.data, typed.bodies(Format::Protobuf)[entry]);
@@ -294,7 +367,9 @@ fn a_blob_carries_the_very_bytes_of_another_type() {
     }
     let told = own.to_string();
     assert!(
-        told.starts_with("file carts.jsonl, 2 messages of shop.v1.Cart (dynamic, carried as opaque bytes), mean "),
+        told.starts_with(
+            "file carts.jsonl, 2 messages of shop.v1.Cart (dynamic, carried as opaque bytes), mean "
+        ),
         "{told}"
     );
     let other = carts(TWO, "shop.v1.Line");
@@ -305,11 +380,7 @@ fn a_blob_carries_the_very_bytes_of_another_type() {
 fn what_is_no_message_of_the_type_is_told_with_line_and_field() {
     let text = format!(
         "{}{}\n{}\n{}\n{}\n",
-        TWO,
-        r#"{"id":7}"#,
-        r#"{"lines":[{"pieces":-1}]}"#,
-        r#"{"colour":"red"}"#,
-        r#"{"id":"#
+        TWO, r#"{"id":7}"#, r#"{"lines":[{"pieces":-1}]}"#, r#"{"colour":"red"}"#, r#"{"id":"#
     );
     let error = carts(&text, "shop.v1.Cart").unwrap_err();
     for line in [
@@ -336,10 +407,20 @@ fn a_definition_that_cannot_be_used_is_refused_with_its_reason() {
         "{unknown}"
     );
     let missing = refused("nothing.proto", "shop.v1.Cart");
-    assert!(missing.contains("nothing.proto could not be compiled"), "{missing}");
-    std::fs::write(path("bad.proto"), "syntax = \"proto3\";\nmessage A {\n  Nowhere b = 1;\n}\n").unwrap();
+    assert!(
+        missing.contains("nothing.proto could not be compiled"),
+        "{missing}"
+    );
+    std::fs::write(
+        path("bad.proto"),
+        "syntax = \"proto3\";\nmessage A {\n  Nowhere b = 1;\n}\n",
+    )
+    .unwrap();
     let bad = refused("bad.proto", "A");
-    assert!(bad.contains("bad.proto:3") && bad.contains("Nowhere"), "{bad}");
+    assert!(
+        bad.contains("bad.proto:3") && bad.contains("Nowhere"),
+        "{bad}"
+    );
 }
 
 #[test]

@@ -20,7 +20,9 @@ impl Compiled {
     /// Compiles a file; what it imports is looked for beside it.
     pub(super) fn new(proto: &Path, message: &str) -> Result<Self, String> {
         let shown = proto.display();
-        let beside = proto.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let beside = proto
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         let beside = beside.unwrap_or(Path::new("."));
         let compile = || -> Result<protox::Compiler, protox::Error> {
             let mut compiler = protox::Compiler::new([beside])?;
@@ -29,7 +31,9 @@ impl Compiled {
         };
         let compiler = compile().map_err(|error| {
             // Its `Debug` says file, line and column.
-            format!("{shown} could not be compiled: {error:?}; its imports are looked for beside it")
+            format!(
+                "{shown} could not be compiled: {error:?}; its imports are looked for beside it"
+            )
         })?;
         let pool = compiler.descriptor_pool();
         let descriptor = pool.get_message_by_name(message).ok_or_else(|| {

@@ -9,7 +9,13 @@ use crate::claims::part::number;
 pub(super) fn advice(document: &mut Document, advice: &Advice) {
     document.heading(format!("Which way for {}?", asked(&advice.needs)));
     document.table(Table {
-        header: names(["rank", "way", "verdict", "CPU µs\nper order", "95 % interval"]),
+        header: names([
+            "rank",
+            "way",
+            "verdict",
+            "CPU µs\nper order",
+            "95 % interval",
+        ]),
         numbers_from: 3,
         rows: advice.ways.iter().map(row).collect(),
     });
@@ -37,7 +43,14 @@ fn asked(needs: &Needs) -> String {
         grouped(needs.payload.json),
         grouped(needs.payload.protobuf)
     )];
-    words.push(if needs.needs_reply { "a reply" } else { "no reply" }.into());
+    words.push(
+        if needs.needs_reply {
+            "a reply"
+        } else {
+            "no reply"
+        }
+        .into(),
+    );
     words.push(format!("durability {}", needs.durability));
     if needs.ordering == Ordering::Key {
         words.push("in the order of each key".into());
@@ -46,23 +59,33 @@ fn asked(needs: &Needs) -> String {
         words.push(format!("{} consumers", needs.consumers));
     }
     if !needs.outage.is_zero() {
-        words.push(format!("{} s of outage", number(needs.outage.as_secs_f64())));
+        words.push(format!(
+            "{} s of outage",
+            number(needs.outage.as_secs_f64())
+        ));
     }
     if let Some(most) = needs.max_p99 {
-        words.push(format!("accept p99 ≤ {} ms", number(most.as_secs_f64() * 1e3)));
+        words.push(format!(
+            "accept p99 ≤ {} ms",
+            number(most.as_secs_f64() * 1e3)
+        ));
     }
     words.join(", ")
 }
 
 fn row(way: &Way) -> Vec<Cell> {
     let tie = if way.tied { " =" } else { "" };
-    let cost = way.cost_us.map_or(NOTHING.into(), |cost| number(cost.value));
+    let cost = way
+        .cost_us
+        .map_or(NOTHING.into(), |cost| number(cost.value));
     let ends = match way.cost_us.map(|cost| (cost.low, cost.high)) {
         Some((Some(low), Some(high))) => format!("[{}, {}]", number(low), number(high)),
         _ => NOTHING.into(),
     };
     vec![
-        way.rank.map_or(NOTHING.into(), |rank| format!("{rank}{tie}")).into(),
+        way.rank
+            .map_or(NOTHING.into(), |rank| format!("{rank}{tie}"))
+            .into(),
         way.name.as_str().into(),
         Cell {
             text: verdict(way.fit).into(),

@@ -48,7 +48,10 @@ fn restarts(run: &Run) -> Vec<String> {
         )];
     }
     let line = |(transport, (all, steady)): (&str, (usize, usize))| {
-        let name = manifest.brokers.get(transport).map_or(transport, String::as_str);
+        let name = manifest
+            .brokers
+            .get(transport)
+            .map_or(transport, String::as_str);
         format!(
             "{name} (`{transport}`) was restarted {} in mid-run, without its data: {all} instances, {steady} of them steady when measured.",
             times(all - 1)

@@ -17,7 +17,9 @@ pub(super) fn table(document: &mut Document, run: &Run) {
     let unsustained = unsustained(run);
     let is_left_out = |r: &&Ratio| {
         r.aa_passed.is_none()
-            && [&r.numerator, &r.denominator].iter().any(|cell| unsustained.contains(cell.as_str()))
+            && [&r.numerator, &r.denominator]
+                .iter()
+                .any(|cell| unsustained.contains(cell.as_str()))
     };
     let (left_out, kept): (Vec<&Ratio>, Vec<&Ratio>) = run.ratios.iter().partition(is_left_out);
     let row = |r: &&Ratio| -> Vec<Cell> {

@@ -364,7 +364,9 @@ fn name(cell: &CellTrials<'_>, elsewhere: &[&str]) -> Cell {
         text.push_str(&format!(", service {slow}"));
     }
     for (name, value) in &c.factors {
-        if !MATCHED.contains(&(name.as_str(), value.as_str())) && !elsewhere.contains(&name.as_str()) && !OF_PAYLOAD.contains(&name.as_str())
+        if !MATCHED.contains(&(name.as_str(), value.as_str()))
+            && !elsewhere.contains(&name.as_str())
+            && !OF_PAYLOAD.contains(&name.as_str())
         {
             text.push_str(&format!(", {name} {value}"));
         }

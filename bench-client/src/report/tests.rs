@@ -263,9 +263,14 @@ fn in_markdown_a_verdict_links_to_its_cells_and_every_link_has_its_target() {
     let places = super::places::Places::of(&super::cells::ran(&run));
     let mut links = 0;
     for id in run.verdicts.iter().flat_map(|row| &row.cells) {
-        let anchor = places.anchor(id).expect("a verdict rests on cells that ran");
+        let anchor = places
+            .anchor(id)
+            .expect("a verdict rests on cells that ran");
         assert!(text.contains(&format!("[`{id}`](#{anchor})")), "{id}");
-        assert!(text.contains(&format!("<a id=\"{anchor}\"></a>`{id}`")), "{id}");
+        assert!(
+            text.contains(&format!("<a id=\"{anchor}\"></a>`{id}`")),
+            "{id}"
+        );
         links += 1;
     }
     assert!(links > 5, "{links}");
@@ -313,11 +318,16 @@ fn a_ratio_of_a_cell_that_was_not_sustained_is_left_out_and_said_so() {
     }
     conclude(&mut run);
     let text = markdown(&run);
-    assert!(!text.contains("ladder, O3, 2000/s: queue ÷ rest |"), "{text}");
+    assert!(
+        !text.contains("ladder, O3, 2000/s: queue ÷ rest |"),
+        "{text}"
+    );
     assert!(text.contains("ladder, O3, 2000/s: stream ÷ rest |"));
-    assert!(text.contains(
-        "5 ratios are left out, since completions did not keep up in `queue-O3-r2000`."
-    ));
+    assert!(
+        text.contains(
+            "5 ratios are left out, since completions did not keep up in `queue-O3-r2000`."
+        )
+    );
 }
 
 #[test]
@@ -330,5 +340,8 @@ fn what_was_done_to_processes_is_told() {
         ..crate::results::Fault::default()
     });
     let text = markdown(&run);
-    assert!(text.contains("- `at 2s kill service`: 1 trial over tcp."), "{id}: {text}");
+    assert!(
+        text.contains("- `at 2s kill service`: 1 trial over tcp."),
+        "{id}: {text}"
+    );
 }

@@ -89,7 +89,12 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
     {
         progress.note("counting sizes");
         let mut rows = experiment::size::count(options.seed, |_| ());
-        rows.extend(options.own.iter().flat_map(|own| experiment::size::of_own(own)));
+        rows.extend(
+            options
+                .own
+                .iter()
+                .flat_map(|own| experiment::size::of_own(own)),
+        );
         store.update(|run| run.sizes = rows)?;
     }
     if let Some(codec) = experiments.iter().find(|e| e.name == "codec")
@@ -161,7 +166,12 @@ async fn measure_codecs(
             if let Some(cpus) = &cpus {
                 bench_host::place::pin_thread(cpus)?;
             }
-            Ok(experiment::codec::measure(suite, blocks, seed, own.as_deref()))
+            Ok(experiment::codec::measure(
+                suite,
+                blocks,
+                seed,
+                own.as_deref(),
+            ))
         })?;
     tokio::task::spawn_blocking(move || measuring.join())
         .await?

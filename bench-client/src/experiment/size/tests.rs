@@ -110,7 +110,11 @@ fn ones_own_orders_are_counted_over_all_of_them_and_have_a_row_of_the_table() {
     let own = crate::own::Own::example("orders.jsonl", 5);
     let sizes = of_own(&own);
     assert_eq!(sizes.len(), Encoding::ALL.len() * 3);
-    assert!(sizes.iter().all(|row| row.messages == 5 && row.payload == own.name()));
+    assert!(
+        sizes
+            .iter()
+            .all(|row| row.messages == 5 && row.payload == own.name())
+    );
     let mut run = Run {
         sizes: rows("O3"),
         ..Run::default()
