@@ -171,7 +171,7 @@ fn what_cannot_be_asked_is_refused() {
     );
     refused(
         &["--rate", "1", "--needs-reply", "no", "--consumers", "0"],
-        "1..=1000",
+        "from 1 to 1000",
     );
     let empty = tempfile::tempdir().unwrap();
     client()

@@ -1,13 +1,14 @@
 //! `bench-client advise`: which transports fit, by what was measured.
 
 use super::own::OwnArgs;
-use super::{Exit, usage};
+use super::{Exit, print, usage};
 use crate::advise::{self, Needs, Ordering, Source, Weight};
 use crate::own::Own;
 use crate::results::Store;
 use crate::{report, units};
 use anyhow::Context;
 use bench_proto::{Corpus, Durability, Format, PayloadClass};
+use bench_usage::whole;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(super) struct AdviseArgs {
     #[arg(long, value_name = "CLASS", default_value = "process")]
     durability: Durability,
     /// Services that each get every order
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=1_000_u32))]
     consumers: u32,
     /// For how long the service may be away without an order lost, such as 10m
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::parse_duration)]
@@ -73,7 +74,7 @@ impl AdviseArgs {
     pub(super) fn execute(self) -> anyhow::Result<Exit> {
         if self.max_p99.is_some_and(|most| most.is_zero()) {
             return Err(usage(
-                "--max-p99 0 is met by nothing; expected a duration such as 20ms",
+                "expected --max-p99 as a duration such as 20ms, got 0, which is met by nothing",
             ));
         }
         let needs = Needs {
@@ -104,9 +105,9 @@ impl AdviseArgs {
             .collect();
         let advice = advise::advise(&sources, &needs);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&advice)?);
+            print(&(serde_json::to_string_pretty(&advice)? + "\n"))?;
         } else {
-            print!("{}", report::advice(&advice));
+            print(&report::advice(&advice))?;
         }
         Ok(Exit::Done)
     }

@@ -345,7 +345,7 @@ impl LoadArgs {
     pub(super) async fn execute(self) -> anyhow::Result<Exit> {
         let cell = self.cell()?;
         if let Some(own) = cell.own.as_deref().filter(|_| !self.json) {
-            print!("{}", report::own(&weighed(own, self.seed)));
+            print(&report::own(&weighed(own, self.seed)))?;
         }
         trial::plant_codec(self.plant.as_deref()).map_err(usage)?;
         let brokers = Brokers::find();
