@@ -291,6 +291,7 @@ mod tests {
             warm_up: None,
             reruns: 0,
             plant: None,
+            own: None,
             resume: None,
         }
     }
