@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::load::{Arrival, Mode, Spacing, SpanPlan, Stop};
 use crate::own::Own;
 use crate::results;
+use crate::topology::Topology;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Corpus, Durability, Format, PayloadClass};
 use bench_transport::{
@@ -83,8 +84,10 @@ pub struct Cell {
     pub stall: Option<Stall>,
     /// TLS 1.3 on every connection of the hop.
     pub tls: bool,
-    /// What is done to the service in the window.
-    pub fault: Option<Fault>,
+    /// What is done to services and brokers in the window.
+    pub faults: Vec<Fault>,
+    /// The services behind the one that the user calls; a single service if none.
+    pub topology: Option<Topology>,
     /// Tells arms apart that differ in nothing else (`A1`, `A2`).
     pub arm: Option<String>,
 }
@@ -135,7 +138,8 @@ impl Cell {
             threads: 1,
             stall: None,
             tls: false,
-            fault: None,
+            faults: Vec::new(),
+            topology: None,
             arm: None,
         }
     }
@@ -216,8 +220,11 @@ impl Cell {
         if let Some(stall) = self.stall {
             add(format!("stall{}ms", stall.lasting.as_millis()));
         }
-        if let Some(fault) = self.fault {
+        for fault in &self.faults {
             add(format!("fault[{fault}]"));
+        }
+        if let Some(topology) = &self.topology {
+            add(topology.label());
         }
         if let Some(arm) = &self.arm {
             add(arm.clone());
@@ -270,7 +277,7 @@ impl Cell {
 
     /// Wall time that a trial of the cell takes, process starts included (measured on two cores).
     pub fn expected_time(&self) -> Duration {
-        let starts = if self.transport.needs_broker() {
+        let starts = if self.transports().iter().any(|t| t.needs_broker()) {
             900
         } else {
             350
@@ -280,12 +287,7 @@ impl Cell {
         let window = (self.stop.time)
             .or(self.stop.count.map(by_count))
             .unwrap_or(Duration::from_secs(5));
-        // Kafka keeps the place of a consumer that was killed for its session's 6 s, and only then is its group removed.
-        let farewell = match (self.transport, self.fault) {
-            (Transport::Stream, Some(fault)) if fault.ends_service() => 6_000,
-            _ => 0,
-        };
-        self.warmup + window + Duration::from_millis(starts + farewell)
+        self.warmup + window + Duration::from_millis(starts) + self.time_of_services()
     }
 
     /// The cell as results keep it.
@@ -354,8 +356,12 @@ impl Cell {
                 format!("{:?} after {:?}", stall.lasting, stall.after),
             );
         }
-        if let Some(fault) = self.fault {
-            factor("fault", fault.to_string());
+        if !self.faults.is_empty() {
+            let all: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+            factor("fault", all.join("; "));
+        }
+        for (name, value) in self.topology_factors() {
+            factor(name, value);
         }
         results::Cell {
             id: self.id(),
@@ -413,6 +419,10 @@ mod tests {
     #[test]
     fn distinct_cells_have_distinct_names() {
         let rest = Cell::new(Transport::Rest);
+        // One name for all: what differs in them must show.
+        let chain = |length, slow: &str| {
+            Topology::chain("chain", length, Transport::Rest, &slow.parse().unwrap())
+        };
         let cells = [
             rest.clone(),
             Cell {
@@ -512,11 +522,30 @@ mod tests {
                 ..rest.clone()
             },
             Cell {
-                fault: Some("at 1s kill service".parse().unwrap()),
+                faults: vec!["at 1s kill service".parse().unwrap()],
                 ..rest.clone()
             },
             Cell {
-                fault: Some("at 2s kill service".parse().unwrap()),
+                faults: vec!["at 2s kill service".parse().unwrap()],
+                ..rest.clone()
+            },
+            Cell {
+                faults: vec![
+                    "at 1s kill service".parse().unwrap(),
+                    "at 2s start service".parse().unwrap(),
+                ],
+                ..rest.clone()
+            },
+            Cell {
+                topology: Some(chain(2, "1ms")),
+                ..rest.clone()
+            },
+            Cell {
+                topology: Some(chain(3, "1ms")),
+                ..rest.clone()
+            },
+            Cell {
+                topology: Some(chain(3, "2ms")),
                 ..rest.clone()
             },
             Cell {

@@ -28,6 +28,7 @@ pub mod stack;
 pub mod stats;
 pub mod suite;
 pub mod tls;
+pub mod topology;
 pub mod trial;
 pub mod units;
 pub mod validity;

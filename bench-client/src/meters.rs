@@ -83,27 +83,32 @@ pub struct Usage {
 }
 
 impl Meters {
-    /// Meters for this process, a service and the broker of a transport.
+    /// Meters for this process, its services (the one that the user calls first; none of ours if empty) and the
+    /// brokers of some transports, which together burn `idle` ns per second when idle.
     pub fn new(
-        service: Option<u32>,
+        services: &[u32],
         brokers: &Brokers,
-        transport: Transport,
+        transports: &[Transport],
         idle: Option<f64>,
     ) -> Self {
-        let pids = brokers.pids(transport);
+        let pids: Vec<u32> = transports
+            .iter()
+            .flat_map(|transport| brokers.pids(*transport))
+            .collect();
+        let mut cgroups = transports.iter().filter_map(|of| brokers.cgroup(*of));
         Self {
             client: CpuMeter::new("client", &[std::process::id()]),
-            service: service.map(|pid| CpuMeter::new("service", &[pid])),
-            service_pid: service,
+            service: (!services.is_empty()).then(|| CpuMeter::new("service", services)),
+            service_pid: services.first().copied(),
             relay: None,
             broker: if pids.is_empty() {
-                let cgroup = brokers.cgroup(transport);
+                let cgroup = cgroups.next();
                 cgroup.map(|directory| CpuMeter::of_cgroup("broker", directory))
             } else {
                 Some(CpuMeter::of_families("broker", &pids))
             },
             idle,
-            instructions: counters(service, &pids),
+            instructions: counters(services, &pids),
         }
     }
 
@@ -187,12 +192,12 @@ impl Reading {
     }
 }
 
-fn counters(service: Option<u32>, broker: &[u32]) -> Counted<Counters> {
+fn counters(services: &[u32], broker: &[u32]) -> Counted<Counters> {
     let of = |pids: &[u32]| Instructions::of(pids).map(Counters::new);
     let broker = with_descendants(broker).map_err(|error| error.to_string())?;
     Ok(Roles {
         client: of(&[std::process::id()])?,
-        service: service.map(|pid| of(&[pid])).transpose()?,
+        service: (!services.is_empty()).then(|| of(services)).transpose()?,
         broker: (!broker.is_empty()).then(|| of(&broker)).transpose()?,
     })
 }

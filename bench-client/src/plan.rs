@@ -71,7 +71,7 @@ impl Plan {
             for group in (experiment.groups)(suite) {
                 let wanted: Group = group
                     .into_iter()
-                    .filter(|cell| transports.contains(&cell.transport))
+                    .filter(|cell| cell.transports().iter().all(|t| transports.contains(t)))
                     .collect();
                 add(&mut groups, wanted, experiment.name, times);
             }
@@ -178,7 +178,7 @@ impl Plan {
             .into_iter()
             .filter(|transport| {
                 self.trials()
-                    .any(|planned| planned.cell.transport == *transport)
+                    .any(|planned| planned.cell.transports().contains(transport))
             })
             .collect()
     }
@@ -403,6 +403,31 @@ mod tests {
             time + Duration::from_secs(60) <= Suite::Full.budget(),
             "{time:?}"
         );
+    }
+
+    #[test]
+    fn the_faults_suite_fits_its_budget_with_a_minute_to_warm_the_brokers() {
+        let time = whole(Suite::Faults).expected_time();
+        assert!(
+            time + Duration::from_secs(60) <= Suite::Faults.budget(),
+            "{time:?}"
+        );
+    }
+
+    #[test]
+    fn a_cell_runs_only_where_all_that_its_services_call_each_other_over_is_wanted() {
+        let chain = find("chain").unwrap();
+        let over = |transports: &[Transport]| {
+            let plan = Plan::new(&[chain], Suite::Full, transports, Some(1), 1);
+            plan.trials().count()
+        };
+        let (without, with_queue) = (
+            over(&[Transport::Rest]),
+            over(&[Transport::Rest, Transport::Queue]),
+        );
+        assert_eq!(with_queue, without + 1);
+        let plan = Plan::new(&[chain], Suite::Full, &Transport::ALL, Some(1), 1);
+        assert!(plan.transports().contains(&Transport::Stream));
     }
 
     #[test]

@@ -223,19 +223,26 @@ impl Brokers {
         }
     }
 
-    /// Where the broker of a cell is, none for a sync transport. An error says why it cannot be had.
-    pub fn address_for(&self, cell: &Cell) -> anyhow::Result<Option<&str>> {
-        let broker = match cell.tls {
-            true => self.encrypted(cell.transport),
-            false => self.of(cell.transport),
-        };
-        match broker {
-            None => Ok(None),
-            Some(Broker::At { address, .. }) => Ok(Some(address)),
-            Some(Broker::Missing(reason)) => {
-                anyhow::bail!("{} cannot run: {reason}", cell.transport)
+    /// Where the brokers are that a cell's orders go over. An error says why one cannot be had.
+    ///
+    /// # Errors
+    /// A broker is missing, with its reason.
+    pub fn addresses_for(&self, cell: &Cell) -> anyhow::Result<BTreeMap<Transport, String>> {
+        let mut addresses = BTreeMap::new();
+        for transport in cell.transports() {
+            let broker = match cell.tls {
+                true => self.encrypted(transport),
+                false => self.of(transport),
+            };
+            match broker {
+                None => {}
+                Some(Broker::At { address, .. }) => {
+                    addresses.insert(transport, address.clone());
+                }
+                Some(Broker::Missing(reason)) => anyhow::bail!("{transport} cannot run: {reason}"),
             }
         }
+        Ok(addresses)
     }
 
     /// Where a transport's broker is.

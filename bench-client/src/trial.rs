@@ -1,34 +1,38 @@
 //! One timed run of one cell: fresh service, fresh connections, fresh queue or topic; warm up, measure, drain,
 //! account, judge. Repeats inside it are not observations.
 
+mod drain;
+mod scopes;
+mod services;
+
+pub use scopes::clear_leftovers;
+
 use crate::account;
 use crate::cell::Cell;
 use crate::durable::Disk;
-use crate::fault::Fault;
+use crate::fault;
 use crate::generator::{Assignment, Generator, Signal};
 use crate::load::series::Series;
 use crate::load::{Record, Share};
 use crate::meters::Meters;
 use crate::results;
-use crate::service::{Control, Launch, RelayProcess, ServiceProcess};
+use crate::service::{self, Control, Fleet, Launch, Paused, RelayProcess};
 use crate::stack::Brokers;
 use crate::tls;
+use crate::topology;
 use anyhow::{Context, bail};
 use bench_host::place::Placement;
 use bench_proto::burden::Burden;
 use bench_proto::control::{Reset, Span};
-use bench_transport::{Settings, Tls, Transport, queue, stream};
+use bench_transport::{Settings, Tls, Transport};
+use drain::{accounts, drained};
+use scopes::{prepare, remove};
+use services::Services;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Between everything being ready and the first planned instant: the reset and the wake-up fit into it.
 const LEAD: Duration = Duration::from_millis(30);
-
-/// The service's journal among the settings in force.
-const JOURNAL: &str = "service.service.journal";
-
-/// How often the drain is looked at.
-const POLL: Duration = Duration::from_millis(20);
 
 /// A broker that takes longer than this to declare something is not there for a benchmark.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -78,6 +82,10 @@ pub async fn run(
     run: u64,
     surroundings: &Surroundings,
 ) -> anyhow::Result<results::Trial> {
+    topology::check_cell(cell)
+        .and_then(|()| fault::check(cell))
+        .map_err(anyhow::Error::msg)?;
+    service::check_faults(&cell.faults, &surroundings.brokers)?;
     let scope = format!("run-{run:016x}");
     let launch = Launch {
         program: surroundings.program.clone(),
@@ -87,43 +95,38 @@ pub async fn run(
             .as_ref()
             .map(|cpus| cpus.iter().collect())
             .unwrap_or_default(),
-        broker: surroundings.brokers.address_for(cell)?.map(str::to_string),
+        brokers: surroundings.brokers.addresses_for(cell)?,
         scope: scope.clone(),
         seed: surroundings.seed,
         plant: surroundings.plant.clone(),
         tls: tls_of(cell, surroundings)?,
     };
-    let settings = |target: &str| Settings {
-        tls: launch.tls.clone(),
-        ..cell.settings(target, &scope)
-    };
-    let broker_settings = launch.broker.as_deref().map(settings);
-    if let Some(settings) = &broker_settings {
-        leftovers().push((cell.transport, settings.clone()));
-        prepare(cell.transport, settings).await?;
-    }
+    let declared = scopes::of(cell, &launch);
+    scopes::declare(&declared).await?;
     let outcome = async {
-        let service = ServiceProcess::start(cell, &launch).await?;
+        let mut fleet = Fleet::start(cell, &launch).await?;
         let relay = match cell.relay {
-            Some(delay) => Some(RelayProcess::start(&service.target, delay, &launch).await?),
+            Some(delay) => Some(RelayProcess::start(&fleet.target(), delay, &launch).await?),
             None => None,
         };
-        let target = relay
-            .as_ref()
-            .map_or(&service.target, |relay| &relay.target);
-        let disk = match Disk::for_power(cell.durability, cell.transport, &service.journal) {
+        let target = match &relay {
+            Some(relay) => relay.target.clone(),
+            None => fleet.target(),
+        };
+        let disk = match Disk::for_power(cell.durability, cell.transport, fleet.journal()) {
             Ok(disk) => disk,
             Err(error) => {
-                service.kill().await;
+                fleet.end().await;
                 return Err(error);
             }
         };
         let subject = Subject {
-            settings: settings(target),
-            control: Some(&service.control),
-            pid: Some(service.pid()),
+            settings: Settings {
+                tls: launch.tls.clone(),
+                ..cell.settings(&target, &scope)
+            },
+            services: Services::Ours(&mut fleet),
             relay_pid: relay.as_ref().map(RelayProcess::pid),
-            in_force: &service.in_force,
             disk,
         };
         let trial = measure(cell, run, subject, surroundings).await;
@@ -131,20 +134,16 @@ pub async fn run(
             relay.stop().await;
         }
         match &trial {
-            Ok(_) if !cell.fault.is_some_and(Fault::ends_service) => service.stop().await?,
-            // Failed, or killed by the cell's own fault: then this takes it off the process table.
-            _ => service.kill().await,
+            Ok(_) => fleet.stop().await?,
+            Err(_) => fleet.end().await,
         }
         trial
     }
     .await;
-    // Whatever happened: nothing of the run stays on the broker.
-    if let Some(settings) = &broker_settings {
-        let removed = remove(cell.transport, settings).await;
-        leftovers().retain(|(_, left)| left.scope != settings.scope);
-        if outcome.is_ok() {
-            removed?;
-        }
+    // Whatever happened: nothing of the run stays on a broker.
+    let removed = scopes::clear(&declared).await;
+    if outcome.is_ok() {
+        removed?;
     }
     outcome
 }
@@ -162,10 +161,8 @@ pub async fn run_elsewhere(
     };
     let subject = Subject {
         settings,
-        control: elsewhere.control.as_ref(),
-        pid: None,
+        services: Services::Theirs(elsewhere.control.as_ref()),
         relay_pid: None,
-        in_force: &serde_json::Value::Null,
         disk: None,
     };
     measure(cell, run, subject, surroundings).await
@@ -181,50 +178,25 @@ fn tls_of(cell: &Cell, surroundings: &Surroundings) -> anyhow::Result<Option<Tls
     tls.map(Some)
 }
 
-async fn prepare(transport: Transport, settings: &Settings) -> anyhow::Result<()> {
-    match transport {
-        Transport::Queue => queue::prepare(settings).await,
-        Transport::Stream => stream::prepare(settings).await,
-        _ => Ok(()),
-    }
-}
-
-async fn remove(transport: Transport, settings: &Settings) -> anyhow::Result<()> {
-    match transport {
-        Transport::Queue => queue::remove(settings).await,
-        Transport::Stream => stream::remove(settings).await,
-        _ => Ok(()),
-    }
-}
-
 /// What is measured.
 struct Subject<'a> {
     settings: Settings,
-    control: Option<&'a Control>,
-    pid: Option<u32>,
+    services: Services<'a>,
     relay_pid: Option<u32>,
-    in_force: &'a serde_json::Value,
     disk: Option<Disk>,
 }
 
 async fn measure(
     cell: &Cell,
     run: u64,
-    subject: Subject<'_>,
+    mut subject: Subject<'_>,
     surroundings: &Surroundings,
 ) -> anyhow::Result<results::Trial> {
     // Warm-up operations belong to a run of their own: they are balanced too, and then forgotten.
     let warmup_run = run ^ 1 << 63;
-    if let Some(control) = subject.control {
-        control
-            .reset(&reset_for(
-                cell,
-                warmup_run,
-                bench_host::clock::now_ns(),
-                Duration::MAX,
-            ))
-            .await?;
-    }
+    let now_ns = bench_host::clock::now_ns();
+    let expected = reset_for(cell, warmup_run, now_ns, Duration::MAX);
+    subject.services.reset(&expected).await?;
     let mut generators = (0..cell.threads)
         .map(|index| {
             Generator::start(Assignment {
@@ -241,7 +213,7 @@ async fn measure(
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let result = drive(cell, run, &subject, surroundings, &mut generators).await;
+    let result = drive(cell, run, &mut subject, surroundings, &mut generators).await;
     let mut ended = Ok(());
     for generator in generators {
         // A generator's own error says more than "it ended early".
@@ -257,7 +229,7 @@ async fn measure(
 async fn drive(
     cell: &Cell,
     run: u64,
-    subject: &Subject<'_>,
+    subject: &mut Subject<'_>,
     surroundings: &Surroundings,
     generators: &mut [Generator],
 ) -> anyhow::Result<results::Trial> {
@@ -275,25 +247,21 @@ async fn drive(
         merge(&mut warmup, *record);
     }
     let warmup = warmup.context("a trial needs at least one generator")?;
-    if let Some(control) = subject.control {
-        drained(control, &warmup, cell).await?;
-    }
+    drained(&subject.services, &warmup, cell).await?;
     let window = cell.stop.time.unwrap_or(Duration::MAX);
-    let meters = Meters::new(
-        subject.pid,
-        &surroundings.brokers,
-        cell.transport,
-        surroundings.idle.get(&cell.transport).copied(),
-    )
-    .with_relay(subject.relay_pid);
-    // Before the start is set: connections that are being closed may take 200 ms over it.
-    let sockets = meters.sockets(cell.transport, &subject.settings.target);
+    let used: Vec<Transport> = cell.transports().into_iter().collect();
+    let idle = used
+        .iter()
+        .filter(|transport| transport.needs_broker())
+        .map(|transport| surroundings.idle.get(transport).copied())
+        .sum::<Option<f64>>();
+    let pids = subject.services.pids();
+    let meters =
+        Meters::new(&pids, &surroundings.brokers, &used, idle).with_relay(subject.relay_pid);
     let start_ns = bench_host::clock::now_ns() + LEAD.as_nanos() as u64;
-    if let Some(control) = subject.control {
-        control
-            .reset(&reset_for(cell, run, start_ns, window))
-            .await?;
-    }
+    let expected = reset_for(cell, run, start_ns, window);
+    subject.services.reset(&expected).await?;
+    let sockets = meters.sockets(cell.transport, &subject.settings.target);
     for generator in generators.iter_mut() {
         generator.go(start_ns);
     }
@@ -313,20 +281,19 @@ async fn drive(
         Ok(())
     };
     let stalled = async {
-        match (cell.stall, subject.pid) {
-            (Some(stall), Some(pid)) => crate::service::stall(pid, start_ns, stall).await,
+        match (cell.stall, pids.first()) {
+            (Some(stall), Some(pid)) => service::stall(*pid, start_ns, stall).await,
             (Some(_), None) => bail!("a service that is not ours is not ours to stop"),
             (None, _) => Ok(()),
         }
     };
-    let faulted = async {
-        match (cell.fault, subject.pid) {
-            (Some(fault), Some(pid)) => fault.inject(pid, start_ns).await.map(Some),
-            (Some(_), None) => bail!("a service that is not ours is not ours to harm"),
-            (None, _) => Ok(None),
-        }
-    };
-    let ((), (), faulted_ns) = tokio::try_join!(windows, stalled, faulted)?;
+    // What is paused for good is so until the window ends.
+    let mut paused = Paused::default();
+    let faulted = subject
+        .services
+        .inject(&cell.faults, start_ns, &surroundings.brokers, &mut paused);
+    let ((), (), injected) = tokio::try_join!(windows, stalled, faulted)?;
+    drop(paused);
     let usage = meters.read().since(&before);
     let flushes = flushes()
         .zip(flushes_before)
@@ -349,29 +316,14 @@ async fn drive(
         observed.add(counters, wrong, failures, seen);
     }
     let record = record.context("a trial needs at least one generator")?;
-    // A service that was killed took its side of the ledger with it.
-    let control = subject
-        .control
-        .filter(|_| !cell.fault.is_some_and(Fault::ends_service));
-    let account = match control {
-        Some(control) => {
-            drained(control, &record, cell).await?;
-            Some(control.account().await?)
-        }
-        None => None,
-    };
+    drained(&subject.services, &record, cell).await?;
+    let services = accounts(&subject.services).await?;
     let (wire, wire_records_lost) = sockets.since(record.ended());
-    in_force.extend(account::flatten("service", subject.in_force));
-    // Where the journal lies says nothing about a figure, and a path of this machine is nobody's business.
-    if let Some(journal) = in_force.get_mut(JOURNAL)
-        && journal.starts_with('/')
-    {
-        *journal = "kept".into();
-    }
+    in_force.extend(subject.services.in_force());
     Ok(account::assemble(account::Material {
         cell,
         record,
-        account,
+        services,
         observed,
         usage,
         flushes,
@@ -380,7 +332,7 @@ async fn drive(
         in_force,
         pinned: surroundings.placement.is_pinned(),
         planted: surroundings.plant.is_some(),
-        faulted_ns,
+        injected,
         zero_ns: surroundings.zero_ns,
     }))
 }
@@ -415,40 +367,6 @@ fn reset_for(cell: &Cell, run: u64, start_ns: u64, window: Duration) -> Reset {
     }
 }
 
-/// Waits until everything that was acknowledged has been delivered and nothing is being worked on, or the grace is over.
-async fn drained(control: &Control, record: &Record, cell: &Cell) -> anyhow::Result<()> {
-    let acknowledged: u64 = record
-        .ledgers
-        .iter()
-        .map(|ledger| ledger.acknowledged.len())
-        .sum();
-    let unknown: u64 = record
-        .ledgers
-        .iter()
-        .map(|ledger| ledger.timed_out + ledger.open)
-        .sum();
-    let deadline = tokio::time::Instant::now() + cell.grace;
-    let mut last = None;
-    loop {
-        let progress = control.progress().await?;
-        // Without a Stamp nothing is delivered by name: then it is what was handled that counts.
-        let delivered = if cell.stamped {
-            progress.delivered
-        } else {
-            progress.completed
-        };
-        let settled = delivered >= acknowledged && progress.in_service == 0;
-        // Operations of unknown outcome may still arrive: then it must also stand still between two looks.
-        if settled && (unknown == 0 || last == Some(delivered))
-            || tokio::time::Instant::now() >= deadline
-        {
-            return Ok(());
-        }
-        last = Some(delivered);
-        tokio::time::sleep(POLL).await;
-    }
-}
-
 /// A fresh run id: nobody else's stamps carry it.
 pub fn fresh_run_id() -> u64 {
     rand::random::<u64>() >> 1
@@ -470,21 +388,4 @@ pub async fn probe(transport: Transport, address: &str, tls: Option<Tls>) -> any
     tokio::time::timeout(PROBE_PATIENCE, attempt)
         .await
         .map_err(|_| anyhow::anyhow!("no answer within {} s", PROBE_PATIENCE.as_secs()))?
-}
-
-/// What trials have declared on brokers and not yet taken away; an interruption clears it.
-static LEFTOVERS: std::sync::Mutex<Vec<(Transport, Settings)>> = std::sync::Mutex::new(Vec::new());
-
-fn leftovers() -> std::sync::MutexGuard<'static, Vec<(Transport, Settings)>> {
-    LEFTOVERS
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Takes away what an interrupted trial left on a broker, as far as the broker answers.
-pub async fn clear_leftovers() {
-    let left = std::mem::take(&mut *leftovers());
-    for (transport, settings) in left {
-        let _ = tokio::time::timeout(PROBE_PATIENCE, remove(transport, &settings)).await;
-    }
 }

@@ -86,7 +86,7 @@ fn halves(series: &[SeriesBin]) -> Vec<f64> {
 async fn idle(transports: &[Transport], brokers: &Brokers) -> BTreeMap<Transport, f64> {
     let meters: Vec<(Transport, Meters)> = transports
         .iter()
-        .map(|transport| (*transport, Meters::new(None, brokers, *transport, None)))
+        .map(|transport| (*transport, Meters::new(&[], brokers, &[*transport], None)))
         .collect();
     if meters.is_empty() {
         return BTreeMap::new();

@@ -106,6 +106,11 @@ impl ServiceLedger {
         self.producers.values().map(|d| d.seen.len()).sum()
     }
 
+    /// The sequences of a producer that arrived, if one of its did.
+    pub fn seen(&self, producer: u32) -> Option<&RoaringTreemap> {
+        Some(&self.producers.get(&producer)?.seen)
+    }
+
     /// The portable form (roaring's own serialisation, base64 inside JSON).
     pub fn to_json(&self) -> serde_json::Value {
         let producers: BTreeMap<u32, Portable> = self

@@ -1,13 +1,15 @@
 //! From what was recorded and read to the trial that results keep: balances the ledgers, divides by the right
 //! counts, gathers the evidence and has it judged. Pure: it measures nothing.
 
+mod hops;
 mod timeline;
 
 use crate::cell::Cell;
-use crate::fault::{Fault, Seen, by_error};
+use crate::fault::{Seen, by_error};
 use crate::load::{Mode, Record, SpanRecord};
 use crate::meters::{Usage, Wire};
 use crate::results::{self, Bytes, CpuPerOp, InstructionsPerOp, Latency, Phase, SeriesBin};
+use crate::service::Injected;
 use crate::stats::histogram as portable;
 use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::validity::{Evidence, Handler, Little, judge};
@@ -48,6 +50,17 @@ impl Observed {
     }
 }
 
+/// What one service of a trial knows of it.
+#[derive(Clone, Debug)]
+pub struct ServiceAccount {
+    /// Its name.
+    pub name: String,
+    /// What it told; none if it could not be asked.
+    pub account: Option<Account>,
+    /// It was killed on the way: what it tells begins with its second life.
+    pub died: bool,
+}
+
 /// Everything one trial left.
 #[derive(Debug)]
 pub struct Material<'a> {
@@ -55,8 +68,8 @@ pub struct Material<'a> {
     pub cell: &'a Cell,
     /// What the generators recorded.
     pub record: Record,
-    /// What the service knows, if it could be asked.
-    pub account: Option<Account>,
+    /// What its services know, the one that the user calls first, each after all that call it.
+    pub services: Vec<ServiceAccount>,
     /// What the callers saw.
     pub observed: Observed,
     /// What the processes used.
@@ -73,8 +86,8 @@ pub struct Material<'a> {
     pub pinned: bool,
     /// Whether faults were planted.
     pub planted: bool,
-    /// When the cell's fault was injected, CLOCK_MONOTONIC ns.
-    pub faulted_ns: Option<u64>,
+    /// Which faults were injected, and when, in that order.
+    pub injected: Vec<Injected>,
     /// The run's zero.
     pub zero_ns: u64,
 }
@@ -102,13 +115,17 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
     let Material {
         cell,
         record,
-        account,
         observed,
         usage,
         wire,
         in_force,
+        injected,
         ..
     } = &material;
+    // A service that was killed took its side of the ledger with it.
+    let entry = material.services.first().filter(|entry| !entry.died);
+    let account = &entry.and_then(|entry| entry.account.clone());
+    let first_fault_ns = injected.first().map(|injected| injected.at_ns);
     let service_ledger = account
         .as_ref()
         .map(|account| ServiceLedger::from_json(&account.ledger));
@@ -136,15 +153,18 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         .and_then(handler_evidence);
     let generator_busy = (window_s > 0.0).then(|| record.thread_cpu_ns as f64 / 1e9 / window_s);
     let open_at_end = match completed {
-        // The backlog: what was due in the window and not worked on at its end, wherever it waits.
-        Some(completed) => window.planned.saturating_sub(completed),
+        // The backlog: what was due in the window and not worked on at its end, wherever it waits. What failed or was
+        // refused waits nowhere.
+        Some(completed) => {
+            (window.planned).saturating_sub(completed + window.failed + window.refused)
+        }
         None => record.open_at_end,
     };
     let per_op = |ns: f64, by: u64| (by > 0).then(|| ns / 1e3 / by as f64);
     let judgement = judge(&Evidence {
         open_loop: matches!(cell.mode, Mode::Open(_)),
         ledger: (&balance).into(),
-        fault_injected: material.faulted_ns.is_some(),
+        fault_injected: !injected.is_empty(),
         negative: record.negative + account.as_ref().map_or(0, |account| account.negative),
         handler,
         durability_declared: cell.durability.to_string(),
@@ -184,6 +204,14 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             "{} answers were not what their order asks for; the first: {first}",
             observed.wrong
         ));
+    }
+    let hops::Joined {
+        hops,
+        reached,
+        problems,
+    } = hops::join(&material);
+    for problem in problems {
+        invalid(problem);
     }
     let series = series(cell, record, account.as_ref());
     let ended = record.ended();
@@ -229,7 +257,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             service: usage
                 .service
                 .as_ref()
-                .filter(|_| !cell.fault.is_some_and(Fault::ends_service))
+                .filter(|_| material.services.iter().all(|service| !service.died))
                 .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
             broker: usage
                 .broker
@@ -246,16 +274,19 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         }),
         ledger: (&balance).into(),
         counters: counters(observed, account.as_ref()),
-        faults: cell
-            .fault
-            .zip(material.faulted_ns)
-            .map(|(fault, at_ns)| fault.injected(record.start_ns, at_ns))
-            .into_iter()
+        faults: injected
+            .iter()
+            .map(|injected| injected.fault.injected(record.start_ns, injected.at_ns))
             .collect(),
-        seen: material
-            .faulted_ns
+        seen: first_fault_ns
             .map(|at_ns| by_error(&observed.seen, at_ns))
             .unwrap_or_default(),
+        topology: cell
+            .topology
+            .as_ref()
+            .map(|topology| topology.diagram(cell.transport)),
+        hops,
+        reached,
         in_force: in_force.clone(),
         phases: phases(cell, record, account.as_ref(), &series),
         series,

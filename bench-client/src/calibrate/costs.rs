@@ -52,7 +52,7 @@ pub(super) async fn idle(usable: &[Transport], bench: &Bench<'_>) -> Vec<IdleBro
     let meters: Vec<(Transport, Meters)> = brokers
         .map(|transport| {
             let brokers = &bench.surroundings.brokers;
-            (*transport, Meters::new(None, brokers, *transport, None))
+            (*transport, Meters::new(&[], brokers, &[*transport], None))
         })
         .collect();
     let before: Vec<_> = meters.iter().map(|(_, meters)| meters.read()).collect();

@@ -13,9 +13,12 @@
 //! - `queue-rpc`: experiments `rpc` (open loop and 32 in flight) and `rpc-kill` (`seen[]`), transports `grpc`, `queue` and
 //!   `stream`, the latter with the factor `reply`;
 //! - `tls-cost`: experiment `tls`, pairs of cells that differ in the factor `tls` alone;
+//! - `chain-fail`, `chain-p99`, `chain-floor`, `async-hop-free`: experiment `chain`, transports `rest` and `grpc`, factor
+//!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
+pub mod chain;
 pub mod codec;
 pub mod combine;
 pub mod connections;
@@ -111,6 +114,7 @@ static JUDGES: &[&[Judge]] = &[
     connections::JUDGES,
     rpc::JUDGES,
     tls::JUDGES,
+    chain::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

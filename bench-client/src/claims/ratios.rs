@@ -122,6 +122,8 @@ fn comparable(rest: &Cell, other: &Cell) -> bool {
         // A call of another kind does another thing: those ratios are its experiment's own.
         && other.factors.get("kind") == rest.factors.get("kind")
         && other.factors.get("tls") == rest.factors.get("tls")
+        // As many services, as slow and as likely to fail.
+        && other.factors.get("topology") == rest.factors.get("topology")
 }
 
 fn row(

@@ -1,7 +1,7 @@
 //! `bench-client list`: each experiment with its question, what it decides, its cells and what they take.
 
 use super::{Exit, print};
-use crate::experiment::{self, Experiment, QUICK, Suite};
+use crate::experiment::{self, Experiment, FAULTS, Suite};
 use crate::plan::Plan;
 use crate::units;
 use bench_transport::Transport;
@@ -38,7 +38,7 @@ impl List {
             }
             lines.push(String::new());
         }
-        for suite in [Suite::Quick, Suite::Full] {
+        for suite in [Suite::Quick, Suite::Full, Suite::Faults] {
             let experiments = experiment::of_suite(suite).unwrap_or_default();
             let plan = Plan::new(&experiments, suite, &Transport::ALL, None, 1);
             lines.push(format!(
@@ -58,13 +58,15 @@ fn describe(experiment: &Experiment) -> String {
         [] => "no claim".to_string(),
         claims => claims.join(", "),
     };
-    let sizes: Vec<String> = [Suite::Quick, Suite::Full, Suite::Wide]
+    let sizes: Vec<String> = [Suite::Quick, Suite::Full, Suite::Faults, Suite::Wide]
         .into_iter()
+        .filter(|suite| *suite != Suite::Faults || FAULTS.contains(&experiment.name))
         .map(|suite| {
             let cells = alone(experiment, suite, Some(1)).trials().count();
             let blocks = (experiment.blocks)(suite);
-            // Named by itself it runs at the quick size too, and that is no part of the suite.
-            let extra = suite == Suite::Quick && !QUICK.contains(&experiment.name);
+            // Named by itself it runs at a suite's size too, and that is no part of the suite.
+            let listed = experiment::of_suite(suite);
+            let extra = listed.is_ok_and(|all| all.iter().all(|one| one.name != experiment.name));
             if blocks == 0 {
                 return format!("{} {cells}, with --blocks only", suite.name());
             }

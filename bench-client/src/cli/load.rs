@@ -5,12 +5,13 @@ use super::run::Pin;
 use super::{Exit, print, usage};
 use crate::address;
 use crate::cell::Cell;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::load::{Arrival, Mode, Profile, Spacing, Stop};
 use crate::own::Own;
 use crate::results::{self, State};
 use crate::service::{Control, Launch};
 use crate::stack::Brokers;
+use crate::topology::{self, Topology};
 use crate::trial::{self, Elsewhere, Surroundings};
 use crate::{report, tls, units};
 use anyhow::Context;
@@ -124,9 +125,13 @@ pub(super) struct LoadArgs {
     /// reply queue) or topic (Kafka) [default: for the broker's confirm alone]
     #[arg(long, value_name = "WAY")]
     reply: Option<ReplyVia>,
-    /// What is done to the service in the window, such as 'at 2s kill service'; what the callers see of it is kept
+    /// What is done in the window, such as 'at 2s kill service' (or start, pause, resume, 'slow service 200ms'; a service
+    /// of --topology by its name; pause and resume of rabbitmq and kafka); give it again for a schedule
     #[arg(long, conflicts_with = "target")]
-    fault: Option<Fault>,
+    fault: Vec<Fault>,
+    /// Services that call each other, as JSON: name, services, edges; the one that nobody calls is the one that is loaded
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "slow", "workers", "tls"])]
+    topology: Option<PathBuf>,
     /// Generator threads
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = whole(1..=64_u32))]
     threads: u32,
@@ -243,14 +248,7 @@ impl LoadArgs {
         let time = self
             .duration
             .or(self.count.is_none().then_some(Duration::from_secs(10)));
-        if let (Some(fault), Some(time)) = (self.fault, time)
-            && fault.after >= time
-        {
-            return Err(usage(format!(
-                "expected a fault within the window of {time:?}, got '{fault}'; let it come earlier, or the window last longer"
-            )));
-        }
-        Ok(Cell {
+        let cell = Cell {
             payload: self.payload,
             own,
             format: self.format.unwrap_or(plain.format),
@@ -278,11 +276,27 @@ impl LoadArgs {
             prefetch: self.prefetch.unwrap_or(plain.prefetch),
             partitions: self.partitions.unwrap_or(plain.partitions),
             reply: self.reply,
-            fault: self.fault,
+            faults: self.fault.clone(),
+            topology: self.topology()?,
             threads: self.threads,
             tls: self.tls,
             ..plain
-        })
+        };
+        topology::check_cell(&cell).map_err(usage)?;
+        fault::check(&cell).map_err(usage)?;
+        Ok(cell)
+    }
+
+    /// The topology in its file, if one was given.
+    fn topology(&self) -> anyhow::Result<Option<Topology>> {
+        let Some(path) = &self.topology else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| usage(format!("--topology {} cannot be read: {error}", path.display())))?;
+        let topology = Topology::from_json(&text)
+            .map_err(|why| usage(format!("--topology {}: {why}", path.display())))?;
+        Ok(Some(topology))
     }
 
     /// Refuses a kind of call that transport, payload or load do not go with.
@@ -350,7 +364,7 @@ impl LoadArgs {
         trial::plant_codec(self.plant.as_deref()).map_err(usage)?;
         let brokers = Brokers::find();
         if self.target.is_none() {
-            brokers.address_for(&cell)?;
+            brokers.addresses_for(&cell)?;
         }
         let placement = match self.pin {
             Pin::Auto => Placement::for_this_machine(self.threads as usize)?,

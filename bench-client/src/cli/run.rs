@@ -30,7 +30,8 @@ Examples:
 pub(super) struct Run {
     /// Experiments to run; those of the suite if none is named (see `list`)
     experiments: Vec<String>,
-    /// How much: quick (≤ 5 minutes), full (≤ 45), or wide (only for experiments named here)
+    /// How much: quick (≤ 5 minutes), full (≤ 45), faults (slowness and failure behind the call, ≤ 45), or wide (only for
+    /// experiments named here)
     #[arg(long, value_enum, default_value_t = Suite::Quick)]
     suite: Suite,
     /// Only these transports: tcp, rest, grpc, queue, stream

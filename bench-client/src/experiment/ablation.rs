@@ -83,7 +83,7 @@ fn groups(suite: Suite) -> Vec<Group> {
     // In full only the two ends stand in front of a service: what dilutes their ratio dilutes every term.
     let (behind, payloads) = match suite {
         Suite::Quick => return groups,
-        Suite::Full => (&ends[..], &[SMALL][..]),
+        Suite::Full | Suite::Faults => (&ends[..], &[SMALL][..]),
         Suite::Wide => (&VARIANTS[..], &[SMALL, LARGE][..]),
     };
     for payload in payloads {

@@ -19,7 +19,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     groups,
     blocks: |suite| match suite {
         Suite::Quick => 0,
-        Suite::Full | Suite::Wide => 10,
+        Suite::Full | Suite::Faults | Suite::Wide => 10,
     },
     analysis,
 };

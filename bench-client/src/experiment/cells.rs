@@ -27,7 +27,7 @@ pub(super) fn closed(
     // Thirty cells in ten blocks leave a full trial less time than the few of the quick suite have.
     let (window, warmup) = match suite {
         Suite::Quick | Suite::Wide => (1_000, 300),
-        Suite::Full => (600, 250),
+        Suite::Full | Suite::Faults => (600, 250),
     };
     let plain = Cell::new(transport);
     Cell {
@@ -52,7 +52,7 @@ pub(super) fn open(suite: Suite, transport: Transport, payload: PayloadClass, ra
     let window = match suite {
         Suite::Quick => 1.5,
         // A percentile of 99 % takes 1,000 samples of a trial.
-        Suite::Full => (1_200.0 / rate).max(0.8),
+        Suite::Full | Suite::Faults => (1_200.0 / rate).max(0.8),
         Suite::Wide => (1_500.0 / rate).max(3.0),
     };
     Cell {

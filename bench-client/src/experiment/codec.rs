@@ -44,7 +44,7 @@ const FORMATS: [Format; 2] = [Format::Json, Format::Protobuf];
 fn least_ns(suite: Suite) -> u64 {
     match suite {
         Suite::Quick => 5_000_000,
-        Suite::Full | Suite::Wide => 20_000_000,
+        Suite::Full | Suite::Faults | Suite::Wide => 20_000_000,
     }
 }
 

@@ -60,7 +60,7 @@ fn groups(suite: Suite) -> Vec<Group> {
             with_twin(bare(&FOUR, SMALL, MODERATE), MODERATE),
             bare(&SYNC, LARGE, MODERATE),
         ],
-        Suite::Full => {
+        Suite::Full | Suite::Faults => {
             let [light, middle, _] = RUNGS;
             let mut groups: Vec<Group> = RUNGS
                 .into_iter()

@@ -6,6 +6,7 @@ mod ablation;
 mod as_written;
 mod capacity;
 mod cells;
+mod chain;
 pub mod codec;
 mod connections;
 mod deployed;
@@ -31,6 +32,8 @@ pub enum Suite {
     Quick,
     /// Enough blocks and time to publish.
     Full,
+    /// What slowness and failure behind the call do to the caller.
+    Faults,
     /// More cells and longer windows, for experiments named one by one.
     Wide,
 }
@@ -41,6 +44,7 @@ impl Suite {
         match self {
             Self::Quick => "quick",
             Self::Full => "full",
+            Self::Faults => "faults",
             Self::Wide => "wide",
         }
     }
@@ -50,7 +54,7 @@ impl Suite {
         std::time::Duration::from_secs(
             60 * match self {
                 Self::Quick => 5,
-                Self::Full => 45,
+                Self::Full | Self::Faults => 45,
                 Self::Wide => 4 * 60,
             },
         )
@@ -101,17 +105,31 @@ pub static ALL: &[Experiment] = &[
     rpc::EXPERIMENT,
     rpc_kill::EXPERIMENT,
     tls::EXPERIMENT,
+    chain::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
 pub const QUICK: [&str; 5] = ["capacity", "ladder", "size", "codec", "slow"];
 
+/// What the suite `faults` runs when no experiment is named.
+// One line each, so that lines added side by side meet in no conflict.
+#[rustfmt::skip]
+pub const FAULTS: &[&str] = &[
+    "slow",
+    "chain",
+];
+
+/// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.
+const FULL_TOO: [&str; 1] = ["slow"];
+
 /// The experiments that a suite runs when none is named. The wide one has no such list: it would take a day.
 pub fn of_suite(suite: Suite) -> Result<Vec<&'static Experiment>, String> {
     let all = ALL.iter().map(|experiment| experiment.name);
+    let in_full = |name: &&str| !FAULTS.contains(name) || FULL_TOO.contains(name);
     match suite {
         Suite::Quick => QUICK.into_iter().map(find).collect(),
-        Suite::Full => all.map(find).collect(),
+        Suite::Full => all.filter(in_full).map(find).collect(),
+        Suite::Faults => FAULTS.iter().copied().map(find).collect(),
         Suite::Wide => Err(
             "expected experiments beside --suite wide, got none; it is for experiments named one by one (see `bench-client list`)"
                 .into(),
@@ -136,7 +154,7 @@ pub fn find(name: &str) -> Result<&'static Experiment, String> {
 fn blocks(suite: Suite) -> u32 {
     match suite {
         Suite::Quick => 6,
-        Suite::Full | Suite::Wide => 10,
+        Suite::Full | Suite::Faults | Suite::Wide => 10,
     }
 }
 

@@ -47,7 +47,7 @@ fn groups(suite: Suite) -> Vec<Group> {
     let [least, _, _, many, most, .., whole_doubles, _] = CLASSES;
     let (transports, saturated, at_rate) = match suite {
         Suite::Quick => (sync, vec![least, many, most, whole_doubles], vec![]),
-        Suite::Full => (sync, CLASSES.to_vec(), AT_RATE.to_vec()),
+        Suite::Full | Suite::Faults => (sync, CLASSES.to_vec(), AT_RATE.to_vec()),
         Suite::Wide => (&Transport::ALL[..], CLASSES.to_vec(), CLASSES.to_vec()),
     };
     let over = |cell: &dyn Fn(Transport) -> Cell| -> Group {

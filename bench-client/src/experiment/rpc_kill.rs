@@ -28,11 +28,11 @@ fn groups(_: Suite) -> Vec<Group> {
         mode: Mode::Open(Arrival::constant(RATE)),
         durability: Durability::None,
         slow: Some(WORK.parse().expect("the experiment's own slowness parses")),
-        fault: Some(Fault {
+        faults: vec![Fault {
             after: Duration::from_millis(400),
             action: Action::Kill,
-            target: Target::Service,
-        }),
+            target: Target::the_service(),
+        }],
         timeout: Duration::from_millis(500),
         stop: Stop::after(Duration::from_millis(1_200)),
         warmup: Duration::from_millis(100),

@@ -31,7 +31,7 @@ const OPERATIONS: u64 = 200;
 fn groups(suite: Suite) -> Vec<Group> {
     let classes: &[PayloadClass] = match suite {
         Suite::Quick => &[PayloadClass::Order(3)],
-        Suite::Full | Suite::Wide => &PayloadClass::NAMED,
+        Suite::Full | Suite::Faults | Suite::Wide => &PayloadClass::NAMED,
     };
     let cell = |transport, payload| Cell {
         payload,

@@ -14,7 +14,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     groups,
     // Its effects are a hundredfold: three blocks show them, and ten would take a quarter of an hour.
     blocks: |suite| match suite {
-        Suite::Quick | Suite::Full => 3,
+        Suite::Quick | Suite::Full | Suite::Faults => 3,
         Suite::Wide => 10,
     },
     analysis: no_tables,
@@ -29,7 +29,7 @@ fn groups(suite: Suite) -> Vec<Group> {
     // within the deadline of 5 s.
     let (before, slow, after) = match suite {
         Suite::Quick => (1_500, 2_500, 1_500),
-        Suite::Full | Suite::Wide => (6_000, 6_000, 6_000),
+        Suite::Full | Suite::Faults | Suite::Wide => (6_000, 6_000, 6_000),
     };
     let at = Duration::from_millis;
     let span = |name: &str, start, end| SpanPlan {

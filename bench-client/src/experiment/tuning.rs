@@ -19,7 +19,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     // Its effects are factors, not percents: three blocks show them.
     blocks: |suite| match suite {
         Suite::Quick => 2,
-        Suite::Full => 3,
+        Suite::Full | Suite::Faults => 3,
         Suite::Wide => 10,
     },
     analysis,

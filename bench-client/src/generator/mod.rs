@@ -57,7 +57,7 @@ pub enum Signal {
         wrong: (u64, Option<String>),
         /// Why operations failed, by name: how often, and the first one's sentence.
         failures: BTreeMap<String, (u64, String)>,
-        /// Every error with its times, where the cell has a fault.
+        /// Every error with its times, where the cell has faults.
         seen: Vec<Seen>,
     },
 }
@@ -203,7 +203,7 @@ async fn generate<C: Caller>(
         ..
     } = &assignment;
     let corpus = cell.corpus(caller.format(), *seed);
-    let orders = Rc::new(Orders::new(corpus, cell.fault.is_some()));
+    let orders = Rc::new(Orders::new(corpus, !cell.faults.is_empty()));
     let issue = |run: u64| {
         let (caller, orders, producer, stamped) =
             (caller.clone(), orders.clone(), share.index, cell.stamped);

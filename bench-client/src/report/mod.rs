@@ -9,6 +9,7 @@ mod charts;
 mod csv;
 mod document;
 mod format;
+mod hops;
 mod html;
 mod interventions;
 mod manifest;
@@ -110,6 +111,7 @@ fn whole(run: &Run, every: bool) -> Document {
     sections::validity(&mut document, run);
     if every {
         cells::table(&mut document, run);
+        hops::topologies(&mut document, run);
         sections::not_measured(&mut document, run);
         manifest::table(&mut document, run);
     }

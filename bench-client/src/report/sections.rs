@@ -327,6 +327,7 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
         ));
     }
     faults(document, trial);
+    super::hops::trial(document, trial);
     let counters: Vec<String> = trial
         .counters
         .iter()
@@ -337,7 +338,7 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
     }
 }
 
-/// What was done to the service, and what its callers saw of it.
+/// What was done to services and brokers, and what the user's callers saw from the first of it on.
 fn faults(document: &mut Document, trial: &Trial) {
     for fault in &trial.faults {
         document.text(format!(

@@ -1,6 +1,7 @@
 //! One trial as it is stored: its cell, its validity and what was recorded. Latencies are nanoseconds, counted from
 //! the *planned* instant unless the field says otherwise; "per op" names its divisor.
 
+use super::{Hop, Reached};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -443,6 +444,15 @@ pub struct Trial {
     /// What the callers saw of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<SeenError>,
+    /// The services behind the user's call and who calls whom, drawn in lines; absent with a single service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
+    /// What each of them did, the one that the user calls first; empty with a single service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<Hop>,
+    /// How many orders reached which of them; empty where a ledger could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<Reached>,
     /// Settings in force, read back where they can be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub in_force: BTreeMap<String, String>,
@@ -466,7 +476,8 @@ impl Trial {
         let broker = if has_broker {
             self.cpu_us_per_op.broker?
         } else {
-            0.0
+            // Where services call each other over one, it is part of the order's way all the same.
+            self.cpu_us_per_op.broker.unwrap_or(0.0)
         };
         Some(self.cpu_us_per_op.client? + self.cpu_us_per_op.service? + broker)
     }

@@ -2,6 +2,7 @@
 //! nothing of it is open during a measured window.
 
 use bench_proto::control::{Account, Progress, Reset};
+use bench_proto::slowness::Slowness;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
@@ -77,6 +78,14 @@ impl Control {
     /// Forget the last run, expect this one.
     pub async fn reset(&self, reset: &Reset) -> Result<(), ControlError> {
         self.ask::<serde_json::Value>(Method::POST, "/v1/reset", Some(reset))
+            .await
+            .map(drop)
+    }
+
+    /// Be as slow as this from the next order on.
+    pub async fn slow(&self, slowness: &Slowness) -> Result<(), ControlError> {
+        let wanted = serde_json::json!({ "slowness": slowness.to_string() });
+        self.ask::<serde_json::Value>(Method::POST, "/v1/slow", Some(&wanted))
             .await
             .map(drop)
     }

@@ -1,13 +1,13 @@
 //! Starts a fresh `bench-server` for one trial and ends it afterwards: politely, then by force, always by its own id.
 
-use super::Control;
+use super::{Control, Recipe};
 use crate::cell::Cell;
 use anyhow::{Context, bail};
 use bench_transport::{Tls, Transport};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -21,8 +21,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// CPUs to pin it to; everywhere if empty.
     pub cpus: Vec<usize>,
-    /// Where the broker is, for queue and stream.
-    pub broker: Option<String>,
+    /// Where the brokers are that orders go over.
+    pub brokers: BTreeMap<Transport, String>,
     /// Names the run's queues and topics.
     pub scope: String,
     /// What its slowness is drawn from: the same for every transport of a run.
@@ -55,25 +55,27 @@ impl Launch {
 pub struct ServiceProcess {
     child: Child,
     pid: u32,
-    /// Where the transport's caller connects to.
-    pub target: String,
+    /// Where callers connect to, by transport.
+    pub targets: BTreeMap<Transport, String>,
     /// Its control port.
     pub control: Control,
     /// Its settings in force.
     pub in_force: serde_json::Value,
-    /// Where it keeps its journal, in the classes that have one.
-    pub journal: PathBuf,
-    _folder: TempDir,
 }
 
 impl ServiceProcess {
-    /// Starts the service of a cell and waits until it is ready.
-    pub async fn start(cell: &Cell, launch: &Launch) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("hopbench-")
-            .tempdir()
-            .context("no temporary folder for the service")?;
-        let token_file = folder.path().join("token");
+    /// Starts a service of a cell by its recipe, with its token and its certificates in `folder`, and waits until it is
+    /// ready.
+    ///
+    /// # Errors
+    /// It could not be started, or said why it ended instead.
+    pub async fn start(
+        cell: &Cell,
+        recipe: &Recipe,
+        launch: &Launch,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let token_file = folder.join("token");
         let mut command = Command::new(&launch.program);
         command
             .arg("serve")
@@ -81,53 +83,45 @@ impl ServiceProcess {
             .args(["--control", "127.0.0.1:0"])
             .arg("--token-file")
             .arg(&token_file);
-        let journal = journal_folder(folder.path());
-        command.arg("--journal").arg(&journal);
+        command.arg("--journal").arg(&recipe.journal);
         command
-            .args(["--scope", &launch.scope])
-            .args(["--seed", &launch.seed.to_string()]);
-        command.args(["--durability", &cell.durability.to_string()]);
+            .args(["--scope", &recipe.scope])
+            .args(["--seed", &recipe.seed.to_string()]);
+        command.args(["--durability", &recipe.durability.to_string()]);
         command.args(["--format", &cell.format.to_string()]);
         command.args(["--prefetch", &cell.prefetch.to_string()]);
         command.args(["--partitions", &cell.partitions.to_string()]);
         if cell.library_defaults {
             command.arg("--library-defaults");
         }
-        if let Some(slow) = &cell.slow {
+        if let Some(slow) = &recipe.slow {
             command.args(["--slow", &slow.to_string()]);
         }
-        if let Some(workers) = cell.workers {
+        if let Some(workers) = recipe.workers {
             command.args(["--workers", &workers.to_string()]);
         }
+        command.args(&recipe.calls);
         if !launch.cpus.is_empty() {
             let cpus: Vec<String> = launch.cpus.iter().map(ToString::to_string).collect();
             command.args(["--pin", &cpus.join(",")]);
         }
         if let Some(tls) = &launch.tls {
-            command.args(tls_arguments(tls, folder.path())?);
+            command.args(tls_arguments(tls, folder)?);
         }
         if let Some(plant) = &launch.plant {
             command.args(["--plant", plant]);
         }
-        let variable = match cell.transport {
-            Transport::Queue => Some("HOPBENCH_AMQP_URL"),
-            Transport::Stream => Some("HOPBENCH_KAFKA_BROKERS"),
-            _ => None,
-        };
-        match variable {
-            Some(variable) => {
-                let broker = launch
-                    .broker
-                    .as_deref()
-                    .with_context(|| format!("{} needs a broker", cell.transport))?;
-                // By environment: a password on a command line is for everybody to read.
-                command
-                    .env(variable, broker)
-                    .args([&format!("--{}", cell.transport), "env"]);
-            }
-            None => {
-                command.args([&format!("--{}", cell.transport), "127.0.0.1:0"]);
-            }
+        for (transport, address) in &launch.brokers {
+            // By environment: a password on a command line is for everybody to read.
+            let variable = match transport {
+                Transport::Queue => "HOPBENCH_AMQP_URL",
+                Transport::Stream => "HOPBENCH_KAFKA_BROKERS",
+                _ => continue,
+            };
+            command.env(variable, address);
+        }
+        for (transport, address) in &recipe.listeners {
+            command.args([&format!("--{transport}"), address]);
         }
         command
             .stdin(Stdio::null())
@@ -168,26 +162,33 @@ impl ServiceProcess {
                 .map(str::to_string)
                 .with_context(|| format!("the service's ready line names no {name}"))
         };
-        let target = match cell.transport {
-            Transport::Queue | Transport::Stream => launch.broker.clone().expect("checked above"),
-            transport => address(transport.name())?,
-        };
+        let mut targets = BTreeMap::new();
+        for transport in recipe.listeners.keys() {
+            let target = match launch.brokers.get(transport) {
+                Some(broker) => broker.clone(),
+                None => address(transport.name())?,
+            };
+            targets.insert(*transport, target);
+        }
         let control = Control::new(&address("control")?, Path::new(&address("token_file")?))?;
         tracing::info!(pid, in_force = %ready["in_force"], "a service is ready");
         Ok(Self {
             child,
             pid,
-            target,
+            targets,
             control,
             in_force: ready["in_force"].clone(),
-            journal,
-            _folder: folder,
         })
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether it has ended by itself.
+    pub(super) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// Ends it after it has finished what it accepted.
@@ -250,6 +251,6 @@ pub fn journal_root() -> PathBuf {
 
 /// The journal lies where `power` is worth something: on a disk. `/tmp` may be memory, so the run's own folder is
 /// preferred when `HOPBENCH_JOURNAL` names one.
-fn journal_folder(temporary: &Path) -> PathBuf {
+pub(super) fn journal_folder(temporary: &Path) -> PathBuf {
     std::env::var_os("HOPBENCH_JOURNAL").map_or_else(|| temporary.to_path_buf(), PathBuf::from)
 }

@@ -51,7 +51,7 @@ pub async fn stall(pid: u32, start_ns: u64, stall: Stall) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn sleep_until(at_ns: u64) {
+pub(super) async fn sleep_until(at_ns: u64) {
     let left = at_ns.saturating_sub(bench_host::clock::now_ns());
     tokio::time::sleep(Duration::from_nanos(left)).await;
 }

@@ -1,6 +1,6 @@
 //! Shares: the exact (Clopper–Pearson) interval, and what "none in n" allows.
 
-use statrs::distribution::{Beta, ContinuousCDF};
+use statrs::distribution::{Beta, Binomial, ContinuousCDF, DiscreteCDF};
 
 /// The exact interval of a share, `hits` of `n`. None without a trial or with more hits than trials.
 pub fn interval(hits: u64, n: u64, level: f64) -> Option<(f64, f64)> {
@@ -22,6 +22,18 @@ pub fn interval(hits: u64, n: u64, level: f64) -> Option<(f64, f64)> {
     Some((low, high))
 }
 
+/// The exact two-sided p of "the share is `share`", `hits` of `n` seen: twice the smaller tail. None without a trial, with
+/// more hits than trials, and for a share that leaves nothing to chance.
+pub fn p_value(hits: u64, n: u64, share: f64) -> Option<f64> {
+    if n == 0 || hits > n || share <= 0.0 || share >= 1.0 {
+        return None;
+    }
+    let law = Binomial::new(share, n).ok()?;
+    let at_most = law.cdf(hits);
+    let at_least = hits.checked_sub(1).map_or(1.0, |less| law.sf(less));
+    Some((2.0 * at_most.min(at_least)).min(1.0))
+}
+
 /// The rule of three: none seen in `n` leaves a share of up to 3 ÷ n open (95 %, one-sided).
 pub fn rule_of_three(n: u64) -> f64 {
     if n == 0 {
@@ -34,7 +46,21 @@ pub fn rule_of_three(n: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use statrs::distribution::{Binomial, DiscreteCDF};
+
+    #[test]
+    fn p_and_interval_say_the_same_of_a_share() {
+        for share in [0.01, 0.02, 0.049, 0.5] {
+            let expected = (share * 2_000.0) as u64;
+            for hits in expected.saturating_sub(60)..expected + 60 {
+                let (low, high) = interval(hits, 2_000, 0.95).unwrap();
+                let p = p_value(hits, 2_000, share).unwrap();
+                assert_eq!(p > 0.05, low < share && share < high, "{hits} of 2000 at {share}: {p}");
+            }
+        }
+        assert_eq!(p_value(0, 0, 0.5), None);
+        assert_eq!(p_value(1, 2, 0.0), None);
+        assert!((p_value(0, 10, 0.5).unwrap() - 2.0 / 1_024.0).abs() < 1e-12);
+    }
 
     #[test]
     fn the_interval_is_that_of_the_tables() {

@@ -195,41 +195,40 @@ fn accounting(e: &Evidence, found: &mut Found) {
     }
 }
 
-fn conditions(e: &Evidence, found: &mut Found) {
-    if let Some(h) = e.handler {
-        let off = |actual: f64, planned: f64, share: f64, ns: f64| {
-            (actual - planned).abs() > (planned * share).max(ns)
-        };
-        let us = |ns: f64| ns / 1_000.0;
-        if off(
+/// Where a handler missed its plan, a sentence per figure.
+pub fn off_plan(h: &Handler) -> Vec<String> {
+    let rows = [
+        (
+            "median",
             h.actual_p50_ns,
             h.planned_p50_ns,
-            HANDLER_P50_SHARE,
-            HANDLER_P50_NS,
-        ) {
-            found.add(
-                State::Invalid,
-                format!(
-                    "the handler's median was {:.0} µs where {:.0} µs were planned",
-                    us(h.actual_p50_ns),
-                    us(h.planned_p50_ns)
-                ),
-            );
-        }
-        if off(
+            (HANDLER_P50_SHARE, HANDLER_P50_NS),
+        ),
+        (
+            "mean",
             h.actual_mean_ns,
             h.planned_mean_ns,
-            HANDLER_MEAN_SHARE,
-            HANDLER_MEAN_NS,
-        ) {
-            found.add(
-                State::Invalid,
-                format!(
-                    "the handler's mean was {:.0} µs where {:.0} µs were planned",
-                    us(h.actual_mean_ns),
-                    us(h.planned_mean_ns)
-                ),
-            );
+            (HANDLER_MEAN_SHARE, HANDLER_MEAN_NS),
+        ),
+    ];
+    rows.into_iter()
+        .filter(|(_, actual, planned, (share, ns))| {
+            (actual - planned).abs() > (planned * share).max(*ns)
+        })
+        .map(|(what, actual, planned, _)| {
+            format!(
+                "the handler's {what} was {:.0} µs where {:.0} µs were planned",
+                actual / 1_000.0,
+                planned / 1_000.0
+            )
+        })
+        .collect()
+}
+
+fn conditions(e: &Evidence, found: &mut Found) {
+    if let Some(h) = &e.handler {
+        for sentence in off_plan(h) {
+            found.add(State::Invalid, sentence);
         }
     }
     if let Some(read_back) = &e.durability_read_back

@@ -1,0 +1,78 @@
+//! What a cell's topology and faults mean for the cell: its transports, its factors, the time that it takes.
+
+use crate::cell::Cell;
+use crate::fault::{self, SERVICE};
+use bench_transport::Transport;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What each further service adds to a trial's start and end (measured on two cores).
+const PER_SERVICE: Duration = Duration::from_millis(120);
+/// Kafka keeps the place of a consumer that was killed for its session, and only then is its group removed.
+const SESSION: Duration = Duration::from_secs(6);
+
+impl Cell {
+    /// Everything that its orders go over: the user's transport and those between services.
+    pub fn transports(&self) -> BTreeSet<Transport> {
+        let between = self.topology.as_ref().map(|topology| topology.transports());
+        let mut all = between.unwrap_or_default();
+        all.insert(self.transport);
+        all
+    }
+
+    /// The name of the service that the user calls.
+    pub fn entry(&self) -> &str {
+        let entry = self.topology.as_ref().and_then(|topology| topology.entry());
+        entry.map_or(SERVICE, |service| service.name.as_str())
+    }
+
+    /// The names of its services, the entry first and each after all that call it.
+    pub fn services(&self) -> Vec<&str> {
+        match &self.topology {
+            Some(topology) => {
+                let order = topology.callers_first();
+                order.iter().map(|service| service.name.as_str()).collect()
+            }
+            None => vec![SERVICE],
+        }
+    }
+
+    /// What its further services and their deaths add to the time of a trial.
+    pub(crate) fn time_of_services(&self) -> Duration {
+        let services = self.services();
+        let consumes = |service: &str| match &self.topology {
+            Some(topology) => topology
+                .service(service)
+                .is_some_and(|s| topology.listens_on(s, self.transport).contains(&Transport::Stream)),
+            None => self.transport == Transport::Stream,
+        };
+        let killed = services
+            .iter()
+            .copied()
+            .any(|service| fault::kills(&self.faults, service) && consumes(service));
+        let further = services.len().saturating_sub(1) as u32;
+        PER_SERVICE * further + if killed { SESSION } else { Duration::ZERO }
+    }
+
+    /// Its topology among the factors of results.
+    pub(crate) fn topology_factors(&self) -> Vec<(&'static str, String)> {
+        let Some(topology) = &self.topology else {
+            return Vec::new();
+        };
+        let mut factors = vec![
+            ("topology", topology.name.clone()),
+            ("services", topology.services.len().to_string()),
+        ];
+        let calls: Vec<String> = topology
+            .edges
+            .iter()
+            .map(|edge| format!("{} {}", edge.transport, edge.way))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        if !calls.is_empty() {
+            factors.push(("calls", calls.join(", ")));
+        }
+        factors
+    }
+}
