@@ -258,10 +258,11 @@ async fn drive(
     let pids = subject.services.pids();
     let meters =
         Meters::new(&pids, &surroundings.brokers, &used, idle).with_relay(subject.relay_pid);
+    // Before the start is set: connections that are being closed may take 200 ms over it.
+    let sockets = meters.sockets(cell.transport, &subject.settings.target);
     let start_ns = bench_host::clock::now_ns() + LEAD.as_nanos() as u64;
     let expected = reset_for(cell, run, start_ns, window);
     subject.services.reset(&expected).await?;
-    let sockets = meters.sockets(cell.transport, &subject.settings.target);
     for generator in generators.iter_mut() {
         generator.go(start_ns);
     }

@@ -12,7 +12,7 @@ use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-/// Most spans that one run may have: each holds two histograms of about a quarter of a MiB.
+/// Most spans that one run may have: each holds three histograms of about a quarter of a MiB.
 pub const MAX_SPANS: usize = 64;
 /// Most bins of completions: an hour of 100 ms.
 const MAX_BINS: usize = 36_000;
@@ -31,7 +31,6 @@ pub struct Run {
     plant: Option<Plant>,
     /// Per producer: the sequences worked on to a good end. A second delivery is no second completion.
     done: BTreeMap<u32, RoaringTreemap>,
-    planned_handler: Histogram<u64>,
     completed: u64,
     completed_in_window: u64,
     negative: u64,
@@ -54,6 +53,8 @@ struct SpanState {
     completed: u64,
     completion: Histogram<u64>,
     handler: Histogram<u64>,
+    /// What the slowness plan asked of the handler.
+    planned: Histogram<u64>,
 }
 
 /// One order, handled to its end.
@@ -151,7 +152,6 @@ impl Run {
             ledger: ServiceLedger::default(),
             plant: None,
             done: BTreeMap::new(),
-            planned_handler: histogram(),
             completed: 0,
             completed_in_window: 0,
             negative: 0,
@@ -176,6 +176,7 @@ impl Run {
             completed: 0,
             completion: histogram(),
             handler: histogram(),
+            planned: histogram(),
         });
         Self {
             id: Some(reset.run),
@@ -289,15 +290,13 @@ impl Run {
         if completes && completion_ns.is_none() {
             self.negative += 1;
         }
-        for (index, state) in self.spans.iter_mut().enumerate() {
+        let planned = u64::try_from(handled.planned.as_nanos()).unwrap_or(u64::MAX);
+        for state in &mut self.spans {
             if !(state.span.start_ns..state.span.end_ns).contains(&planned_ns) {
                 continue;
             }
             state.handler.saturating_record(handler_ns);
-            if index == 0 {
-                let planned = u64::try_from(handled.planned.as_nanos()).unwrap_or(u64::MAX);
-                self.planned_handler.saturating_record(planned);
-            }
+            state.planned.saturating_record(planned);
             if completes {
                 state.completed += 1;
                 if let Some(completion_ns) = completion_ns {
@@ -337,6 +336,7 @@ impl Run {
                 completed: state.completed,
                 completion: portable(&state.completion),
                 handler: portable(&state.handler),
+                planned: portable(&state.planned),
             })
             .collect();
         Account {
@@ -347,7 +347,10 @@ impl Run {
                 Some(window) => window.handler.clone(),
                 None => portable(&histogram()),
             },
-            planned_handler: portable(&self.planned_handler),
+            planned_handler: match spans.first() {
+                Some(window) => window.planned.clone(),
+                None => portable(&histogram()),
+            },
             spans,
             completed_in_window: self.completed_in_window,
             negative: self.negative,

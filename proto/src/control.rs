@@ -107,6 +107,10 @@ pub struct SpanAccount {
     pub completion: String,
     /// Handler time (worker taken → end, the wait for next hops left out), ns: HDR V2 compressed, base64.
     pub handler: String,
+    /// What the slowness plan asked of the handler for the same orders, ns: HDR V2 compressed, base64; empty from a service
+    /// that does not tell.
+    #[serde(default)]
+    pub planned: String,
 }
 
 /// What became of the calls to one next hop. An order makes one *call* of it, which ends once:
