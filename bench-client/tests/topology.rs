@@ -280,6 +280,38 @@ fn a_killed_service_fails_its_callers_and_comes_back_when_it_is_started_again() 
     assert!(!said.contains("never delivered"), "a fault explains it: {said}");
 }
 
+#[test]
+fn a_killed_service_that_keeps_a_journal_comes_back_with_its_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let trial = load(
+        &pair(folder.path(), "1ms"),
+        &[
+            "--rate",
+            "100",
+            "--duration",
+            "2s",
+            "--warmup",
+            "100ms",
+            "--durability",
+            "process",
+            "--fault",
+            "at 500ms kill stock",
+            "--fault",
+            "at 800ms start stock",
+        ],
+    );
+    let stock = &trial["hops"][1];
+    let ledger = &stock["ledger"];
+    assert_eq!(stock["died"], true);
+    assert!(count(&stock["recovered"]) > 0, "its first life answered some: {stock}");
+    assert_eq!(ledger["lost"], 0, "what the user was told is done is in the journal: {ledger}");
+    assert_eq!(ledger["unexpected"], 0, "{ledger}");
+    assert!(count(&ledger["delivered"]) >= count(&ledger["acknowledged"]), "{ledger}");
+    let all: u64 = list(&trial["reached"]).iter().map(|one| count(&one["orders"])).sum();
+    assert_eq!(all, 200, "every ledger is known: {}", trial["reached"]);
+    assert!(reached(&trial, &["front", "stock"]) >= count(&ledger["acknowledged"]));
+}
+
 /// The state of a process (`T`: stopped), none if it is gone.
 fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

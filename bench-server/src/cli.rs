@@ -134,6 +134,10 @@ pub struct Serve {
     /// Stop when the process that started this one ends
     #[arg(long)]
     pub with_parent: bool,
+    /// Go on with a run that an earlier process of this service began: the control port's reset, as JSON. What the journal
+    /// says was answered in it is in the ledger
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub go_on: Option<PathBuf>,
     /// Plant faults into the ledger: drop=1/1000,double=1/1000,swap=1/1000; or a slower codec: codec=protobuf:10000
     #[arg(long, value_name = "SPEC", hide = true)]
     pub plant: Option<plant::Spec>,

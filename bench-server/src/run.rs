@@ -42,6 +42,7 @@ pub struct Run {
     redelivered: u64,
     expired: u64,
     effects: Effects,
+    recovered: Option<u64>,
     start_ns: u64,
     bin_ns: u64,
     completed_bins: Vec<u32>,
@@ -163,6 +164,7 @@ impl Run {
             redelivered: 0,
             expired: 0,
             effects: Effects::default(),
+            recovered: None,
             start_ns: 0,
             bin_ns: 0,
             completed_bins: Vec::new(),
@@ -186,6 +188,25 @@ impl Run {
             bin_ns: reset.bin_ns,
             ..Self::none()
         }
+    }
+
+    /// Takes in what an earlier process of the service answered, as far as it was in this run.
+    pub fn recover(&mut self, answered: impl Iterator<Item = Stamp>) {
+        let mut recovered = 0;
+        for stamp in answered.filter(|stamp| self.id == Some(stamp.run)) {
+            let Stamp {
+                producer, sequence, ..
+            } = stamp;
+            // Nobody knows in which order they came: with keys of their own, none counts as out of it.
+            self.ledger.record(producer, sequence, u64::MAX - sequence);
+            if self.done.entry(producer).or_default().insert(sequence) {
+                self.effects.applied += 1;
+            } else {
+                self.effects.repeated += 1;
+            }
+            recovered += 1;
+        }
+        self.recovered = Some(recovered);
     }
 
     /// Records one order that was handled to its end.
@@ -363,6 +384,7 @@ impl Run {
             completed_bins: self.completed_bins,
             effects: self.effects,
             expired: self.expired,
+            recovered: self.recovered,
             // What the run doesn't know is the service's to fill in.
             hops: BTreeMap::new(),
             catalog: 0,

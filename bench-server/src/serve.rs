@@ -5,12 +5,14 @@ use crate::cli::{Address, ControlAt, Serve};
 use crate::control::ControlPort;
 use crate::hops::{self, Hops};
 use crate::ready::Ready;
+use crate::run::check_spans;
 use crate::service::{Options, OrderService};
 use crate::stop::Stop;
 use crate::token::{self, Token, TokenFile};
 use anyhow::Context;
 use bench_host::place::Cpus;
 use bench_proto::burden;
+use bench_proto::control::Reset;
 use bench_proto::slowness::Slowness;
 use bench_transport::{Identity, Listener, Settings, Tls, grpc, queue, rest, stream, tcp};
 use std::collections::BTreeMap;
@@ -24,6 +26,9 @@ pub async fn serve(serve: Serve, mut stop: Stop) -> anyhow::Result<()> {
     let base = base(&serve)?;
     let hops = next_hops(&serve, &base).await?;
     let service = OrderService::start(options(&serve, hops.clone()))?;
+    if let Some(file) = &serve.go_on {
+        go_on(&service, file)?;
+    }
     let (control, token_file) = control(&serve, &service)?;
     let listeners = listeners(&serve, &base, &service).await?;
     let ready = ready(
@@ -48,6 +53,15 @@ pub async fn serve(serve: Serve, mut stop: Stop) -> anyhow::Result<()> {
             anyhow::bail!("stopped at once, as asked twice; orders in service were not finished")
         }
     }
+}
+
+/// Lets the service go on with the run in a file, before the first order comes.
+fn go_on(service: &OrderService, file: &Path) -> anyhow::Result<()> {
+    let named = || format!("--go-on {}", file.display());
+    let text = std::fs::read(file).with_context(named)?;
+    let reset: Reset = serde_json::from_slice(&text).with_context(named)?;
+    check_spans(&reset.spans).map_err(anyhow::Error::msg).with_context(named)?;
+    service.go_on(&reset)
 }
 
 fn options(serve: &Serve, hops: Option<Hops>) -> Options {

@@ -128,6 +128,21 @@ impl OrderService {
         drop(last);
     }
 
+    /// Goes on with a run that an earlier process of this service began; spans have been checked. What the journal says was
+    /// answered in it is in the ledger, and has had its effect.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn go_on(&self, reset: &Reset) -> anyhow::Result<()> {
+        self.reset(reset, None);
+        if let Some(journal) = &self.inner.journal {
+            let entries = crate::journal::read(journal.path())?;
+            let answered = entries.into_iter().filter_map(|entry| entry.stamp);
+            self.inner.run().recover(answered);
+        }
+        Ok(())
+    }
+
     /// Changes the slowness from the next order on, and the bound on workers with it.
     pub fn slow(&self, slowness: Slowness) {
         let bound = slowness.workers().or(self.inner.options.workers);

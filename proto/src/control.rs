@@ -91,6 +91,10 @@ pub struct Account {
     /// Orders that were not started, since their deadline had passed before a worker was free; in no ledger.
     #[serde(default)]
     pub expired: u64,
+    /// Answers of an earlier process of the service in this run, as its journal tells; they are in the ledger. None where the
+    /// service did not go on with a run, or keeps no journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<u64>,
     /// What was planted into the ledger, where a test asked for faults: `dropped`, `doubled`, `swapped`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<BTreeMap<String, u64>>,

@@ -61,9 +61,7 @@ pub(super) fn join(material: &Material<'_>) -> Joined {
 }
 
 fn side<'m>(told: &'m ServiceAccount, cell: &Cell, problems: &mut Vec<String>) -> Side<'m> {
-    let readable = told.account.as_ref().filter(|_| cell.stamped && !told.died);
-    let ledger = readable.map(|account| ServiceLedger::from_json(&account.ledger));
-    let ledger = match ledger {
+    let ledger = match told.ledger().filter(|_| cell.stamped) {
         Some(Err(why)) => {
             problems.push(format!("'{}': its ledger could not be read: {why}", told.name));
             None
@@ -99,6 +97,7 @@ fn hop(topology: &Topology, record: &Record, side: &Side<'_>, all: &[Side<'_>]) 
     Hop {
         service: name.clone(),
         died: side.told.died,
+        recovered: account.and_then(|account| account.recovered),
         ledger: (&balance).into(),
         completed: window.map(|span| span.completed),
         effects: account.map_or(Effects::default(), |account| Effects {

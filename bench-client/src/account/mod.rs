@@ -61,6 +61,15 @@ pub struct ServiceAccount {
     pub died: bool,
 }
 
+impl ServiceAccount {
+    /// Its ledger, where it is whole: it never died, or knows from its journal what its first life answered.
+    fn ledger(&self) -> Option<Result<ServiceLedger, String>> {
+        let account = self.account.as_ref();
+        let whole = account.filter(|account| !self.died || account.recovered.is_some());
+        whole.map(|account| ServiceLedger::from_json(&account.ledger))
+    }
+}
+
 /// Everything one trial left.
 #[derive(Debug)]
 pub struct Material<'a> {
@@ -122,13 +131,12 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         injected,
         ..
     } = &material;
-    // A service that was killed took its side of the ledger with it.
-    let entry = material.services.first().filter(|entry| !entry.died);
-    let account = &entry.and_then(|entry| entry.account.clone());
+    // A service that was killed took with it what it measured, and its ledger if that stands in no journal.
+    let entry = material.services.first();
+    let lived = entry.filter(|entry| !entry.died);
+    let account = &lived.and_then(|entry| entry.account.clone());
     let first_fault_ns = injected.first().map(|injected| injected.at_ns);
-    let service_ledger = account
-        .as_ref()
-        .map(|account| ServiceLedger::from_json(&account.ledger));
+    let service_ledger = entry.and_then(ServiceAccount::ledger);
     let unreadable = service_ledger
         .as_ref()
         .and_then(|ledger| ledger.as_ref().err().cloned());

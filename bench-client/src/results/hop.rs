@@ -10,9 +10,13 @@ use std::collections::BTreeMap;
 pub struct Hop {
     /// Its name.
     pub service: String,
-    /// It was killed on the way: what it knew until then is gone, and with it the delivery side of its ledger.
+    /// It was killed on the way: what it measured until then is gone, and so is its ledger unless its journal tells it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub died: bool,
+    /// Answers of its first life that its journal told the second one: they are in the ledger, what failed or was refused
+    /// before the kill is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<u64>,
     /// The user's side against what this service was delivered. *Lost* are orders that the user was told are done and
     /// that never came here: a loss only where the order had to come here before the user was told.
     pub ledger: Ledger,

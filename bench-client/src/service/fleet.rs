@@ -180,10 +180,15 @@ impl Fleet {
     pub async fn start_again(&mut self, name: &str) -> anyhow::Result<u64> {
         let place = self.place(name)?;
         ensure!(self.parts[place].process.is_none(), "'{name}' runs already");
-        self.start_part(place).await?;
-        if let (Some(reset), Some(process)) = (&self.reset, &self.parts[place].process) {
-            process.control.reset(reset).await?;
+        if let Some(reset) = &self.reset {
+            let part = &mut self.parts[place];
+            // Before it listens: a broker hands it orders at once.
+            let file = part.folder.path().join("reset.json");
+            let text = serde_json::to_vec(reset)?;
+            std::fs::write(&file, text).context("the run that goes on cannot be written")?;
+            part.recipe.go_on = Some(file);
         }
+        self.start_part(place).await?;
         Ok(bench_host::clock::now_ns())
     }
 

@@ -101,6 +101,9 @@ impl ServiceProcess {
             command.args(["--workers", &workers.to_string()]);
         }
         command.args(&recipe.calls);
+        if let Some(reset) = &recipe.go_on {
+            command.arg("--go-on").arg(reset);
+        }
         if !launch.cpus.is_empty() {
             let cpus: Vec<String> = launch.cpus.iter().map(ToString::to_string).collect();
             command.args(["--pin", &cpus.join(",")]);

@@ -32,6 +32,8 @@ pub struct Recipe {
     pub journal: PathBuf,
     /// What it is told about the services that it calls; known once they run.
     pub calls: Vec<String>,
+    /// The run that it goes on with, where it is started again: a file with the reset.
+    pub go_on: Option<PathBuf>,
 }
 
 impl Recipe {
@@ -47,6 +49,7 @@ impl Recipe {
             durability: cell.durability,
             journal,
             calls: Vec::new(),
+            go_on: None,
         }
     }
 
@@ -69,6 +72,7 @@ impl Recipe {
             durability: topology.durability_of(service, cell.durability),
             journal,
             calls: Vec::new(),
+            go_on: None,
         }
     }
 }
