@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// What each further service adds to a trial's start and end (measured on two cores).
 const PER_SERVICE: Duration = Duration::from_millis(120);
+/// And for how long it is looked at, after warm-up and window, where something is published between services.
+const STILL: Duration = Duration::from_millis(250);
 /// Kafka keeps the place of a consumer that was killed for its session, and only then is its group removed.
 const SESSION: Duration = Duration::from_secs(6);
 
@@ -51,7 +53,10 @@ impl Cell {
             .copied()
             .any(|service| fault::kills(&self.faults, service) && consumes(service));
         let further = services.len().saturating_sub(1) as u32;
-        PER_SERVICE * further + if killed { SESSION } else { Duration::ZERO }
+        let published = self.topology.iter().flat_map(|topology| &topology.edges);
+        let looks = published.map(|edge| edge.way).any(|way| !way.waits());
+        let each = PER_SERVICE + if looks { STILL } else { Duration::ZERO };
+        each * further + if killed { SESSION } else { Duration::ZERO }
     }
 
     /// Its topology among the factors of results.

@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Where orders are published between services, one has drained when nothing of it changed over so many looks: a
 /// message on its way through a broker is in nobody's count (its delivery takes ms; FACTS section 5).
-const STILL: u32 = 10;
+const STILL: u32 = 5;
 
 /// Waits until everything that was acknowledged has been delivered and no service works on anything, each after all
 /// that call it, or until the grace is over.
