@@ -6,7 +6,7 @@ use bench_transport::Transport;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What each further service adds to a trial's start and end (measured on two cores).
+/// About what each further service adds to the start and end of a trial.
 const PER_SERVICE: Duration = Duration::from_millis(120);
 /// And for how long it is looked at, after warm-up and window, where something is published between services.
 const STILL: Duration = Duration::from_millis(250);
