@@ -70,7 +70,7 @@ pub struct Edge {
     /// What is waited for.
     #[serde(default, with = "text::plain", skip_serializing_if = "Way::is_awaited")]
     pub way: Way,
-    /// Deadline of each attempt; the service's own where none is given.
+    /// Deadline of each attempt; without one the caller waits as long as it takes.
     #[serde(default, with = "text::duration", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// Connections to the callee, over REST at most so many; the server's own number where none is given.
