@@ -290,9 +290,10 @@ async fn drive(
     };
     // What is paused for good is so until the window ends.
     let mut paused = Paused::default();
-    let faulted = subject
-        .services
-        .inject(&cell.faults, start_ns, &surroundings.brokers, &mut paused);
+    let faulted =
+        subject
+            .services
+            .inject(&cell.faults, start_ns, &surroundings.brokers, &mut paused);
     let ((), (), injected) = tokio::try_join!(windows, stalled, faulted)?;
     drop(paused);
     let usage = meters.read().since(&before);

@@ -200,7 +200,11 @@ fn durability_keeps_its_classes_apart() {
 fn a_chain_joins_the_ledgers_of_all_its_services_and_its_claims_are_judged() {
     let run = sound("chain", 4);
     assert_eq!(rows(&run, 0), 10, "N = 1 … 5 over two transports");
-    assert_eq!(rows(&run, 1), 10, "1, 2 and 5 smooth hops, 1 and 5 with spikes");
+    assert_eq!(
+        rows(&run, 1),
+        10,
+        "1, 2 and 5 smooth hops, 1 and 5 with spikes"
+    );
     assert_eq!(rows(&run, 2), 2, "a floor each");
     assert_eq!(rows(&run, 3), if with_brokers() { 4 } else { 0 });
     for trial in list(&run, "trials") {
@@ -214,10 +218,17 @@ fn a_chain_joins_the_ledgers_of_all_its_services_and_its_claims_are_judged() {
             .iter()
             .map(|one| one["orders"].as_u64().unwrap())
             .sum();
-        assert_eq!(trial["ledger"]["attempted"], reached, "{id}: every order is in one set");
+        assert_eq!(
+            trial["ledger"]["attempted"], reached,
+            "{id}: every order is in one set"
+        );
         let fails = id.as_str().unwrap().contains("-fail");
         for hop in list(trial, "hops") {
-            assert!(fails || hop["ledger"]["delivered"] == reached, "{id}: {}", hop["ledger"]);
+            assert!(
+                fails || hop["ledger"]["delivered"] == reached,
+                "{id}: {}",
+                hop["ledger"]
+            );
         }
     }
     for claim in ["chain-fail", "chain-p99", "chain-floor", "async-hop-free"] {

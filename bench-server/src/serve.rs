@@ -60,7 +60,9 @@ fn go_on(service: &OrderService, file: &Path) -> anyhow::Result<()> {
     let named = || format!("--go-on {}", file.display());
     let text = std::fs::read(file).with_context(named)?;
     let reset: Reset = serde_json::from_slice(&text).with_context(named)?;
-    check_spans(&reset.spans).map_err(anyhow::Error::msg).with_context(named)?;
+    check_spans(&reset.spans)
+        .map_err(anyhow::Error::msg)
+        .with_context(named)?;
     service.go_on(&reset)
 }
 

@@ -63,7 +63,10 @@ pub(super) fn join(material: &Material<'_>) -> Joined {
 fn side<'m>(told: &'m ServiceAccount, cell: &Cell, problems: &mut Vec<String>) -> Side<'m> {
     let ledger = match told.ledger().filter(|_| cell.stamped) {
         Some(Err(why)) => {
-            problems.push(format!("'{}': its ledger could not be read: {why}", told.name));
+            problems.push(format!(
+                "'{}': its ledger could not be read: {why}",
+                told.name
+            ));
             None
         }
         Some(Ok(ledger)) => Some(ledger),
@@ -193,11 +196,8 @@ fn problems(hop: &Hop, undisturbed: bool) -> Vec<String> {
     }
     for (callee, calls) in &hop.calls {
         let failed: u64 = calls.failed.values().sum();
-        let ended = calls.succeeded
-            + failed
-            + calls.timed_out
-            + calls.shed
-            + calls.refused_by_breaker;
+        let ended =
+            calls.succeeded + failed + calls.timed_out + calls.shed + calls.refused_by_breaker;
         if ended != calls.calls {
             problems.push(format!(
                 "its calls to '{callee}' do not balance: {} orders needed one, and {ended} succeeded, failed, timed out, \

@@ -292,8 +292,12 @@ impl LoadArgs {
         let Some(path) = &self.topology else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| usage(format!("--topology {} cannot be read: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            usage(format!(
+                "--topology {} cannot be read: {error}",
+                path.display()
+            ))
+        })?;
         let topology = Topology::from_json(&text)
             .map_err(|why| usage(format!("--topology {}: {why}", path.display())))?;
         Ok(Some(topology))

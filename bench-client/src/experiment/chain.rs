@@ -173,7 +173,11 @@ mod tests {
             // L = λ·W on the way into the chain, with the hops' own times.
             let each = chain.kind.slowness().mean(Duration::ZERO).as_secs_f64();
             let in_flight = orders / window * each * chain.hops as f64;
-            assert!(in_flight < cell.connections as f64 / 2.0, "{}: {in_flight}", cell.id());
+            assert!(
+                in_flight < cell.connections as f64 / 2.0,
+                "{}: {in_flight}",
+                cell.id()
+            );
         }
     }
 }

@@ -53,10 +53,12 @@ pub enum Target {
 pub const SERVICE: &str = "service";
 
 /// Names of the brokers, as the stack calls them.
-const BROKERS: [(&str, Transport); 2] = [("rabbitmq", Transport::Queue), ("kafka", Transport::Stream)];
+const BROKERS: [(&str, Transport); 2] =
+    [("rabbitmq", Transport::Queue), ("kafka", Transport::Stream)];
 
 /// What faults look like, for those who wrote something else.
-const EXAMPLES: &str = "'at 2s kill service', 'at 10s slow inventory 200ms' or 'at 10s pause kafka'";
+const EXAMPLES: &str =
+    "'at 2s kill service', 'at 10s slow inventory 200ms' or 'at 10s pause kafka'";
 
 impl Action {
     fn name(&self) -> &'static str {
@@ -250,8 +252,14 @@ mod tests {
             assert_eq!(fault(text).to_string(), text);
             assert_eq!(fault(text).to_string().parse(), Ok(fault(text)));
         }
-        assert_eq!(fault("at 1.5s kill service").after, Duration::from_millis(1_500));
-        assert_eq!(fault("at 1s pause kafka").target, Target::Broker(Transport::Stream));
+        assert_eq!(
+            fault("at 1.5s kill service").after,
+            Duration::from_millis(1_500)
+        );
+        assert_eq!(
+            fault("at 1s pause kafka").target,
+            Target::Broker(Transport::Stream)
+        );
         assert_eq!(fault("at 1s kill service").target, Target::the_service());
         for (text, words) in [
             ("", "no fault"),
@@ -298,12 +306,21 @@ mod tests {
     fn a_schedule_that_cannot_be_gone_through_is_refused_with_a_sentence() {
         for (faults, words) in [
             (vec!["at 30s kill payment"], "within the window of 30s"),
-            (vec!["at 5s kill service"], "expected checkout, payment, ledger, email"),
+            (
+                vec!["at 5s kill service"],
+                "expected checkout, payment, ledger, email",
+            ),
             (vec!["at 5s start payment"], "'payment' runs"),
             (vec!["at 5s resume email"], "'email' runs"),
             (vec!["at 5s kill email", "at 6s kill email"], "was killed"),
-            (vec!["at 5s kill email", "at 6s slow email 1ms"], "was killed"),
-            (vec!["at 5s pause email", "at 6s slow email 1ms"], "is paused"),
+            (
+                vec!["at 5s kill email", "at 6s slow email 1ms"],
+                "was killed",
+            ),
+            (
+                vec!["at 5s pause email", "at 6s slow email 1ms"],
+                "is paused",
+            ),
             (vec!["at 5s kill kafka"], "paused and resumed"),
         ] {
             let error = check(&cell(&faults)).unwrap_err();

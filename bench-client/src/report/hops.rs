@@ -56,7 +56,10 @@ fn drawn(topology: &str) -> Table {
     let line = |line: &str| {
         let text = line.trim_start_matches(' ');
         let indent = "\u{a0}".repeat(line.len() - text.len());
-        vec![Cell::from(format!("{indent}{}", text.replace("  ", "\u{a0}\u{a0}")))]
+        vec![Cell::from(format!(
+            "{indent}{}",
+            text.replace("  ", "\u{a0}\u{a0}")
+        ))]
     };
     Table {
         header: names(["who calls whom"]),

@@ -119,7 +119,9 @@ impl Fleet {
     pub fn pid_of(&self, name: &str) -> anyhow::Result<u32> {
         let part = &self.parts[self.place(name)?];
         let process = part.process.as_ref();
-        Ok(process.with_context(|| format!("'{name}' does not run"))?.pid())
+        Ok(process
+            .with_context(|| format!("'{name}' does not run"))?
+            .pid())
     }
 
     /// Settings in force by service, the one that the user calls first.
@@ -250,7 +252,9 @@ fn parts(cell: &Cell, places: &Places, launch: &Launch) -> anyhow::Result<Vec<Pa
         })
     };
     match &cell.topology {
-        None => Ok(vec![part(&|journal| Recipe::single(cell, launch, journal))?]),
+        None => Ok(vec![part(&|journal| {
+            Recipe::single(cell, launch, journal)
+        })?]),
         Some(topology) => topology
             .callers_first()
             .into_iter()

@@ -100,7 +100,11 @@ pub(super) fn journal_of(
         return Ok((named, None));
     }
     std::fs::create_dir_all(&named)
-        .and_then(|()| tempfile::Builder::new().prefix("hopbench-").tempdir_in(&named))
+        .and_then(|()| {
+            tempfile::Builder::new()
+                .prefix("hopbench-")
+                .tempdir_in(&named)
+        })
         .map(|own| (own.path().to_path_buf(), Some(own)))
         .with_context(|| format!("no folder for a journal in {}", named.display()))
 }

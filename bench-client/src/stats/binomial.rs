@@ -54,7 +54,11 @@ mod tests {
             for hits in expected.saturating_sub(60)..expected + 60 {
                 let (low, high) = interval(hits, 2_000, 0.95).unwrap();
                 let p = p_value(hits, 2_000, share).unwrap();
-                assert_eq!(p > 0.05, low < share && share < high, "{hits} of 2000 at {share}: {p}");
+                assert_eq!(
+                    p > 0.05,
+                    low < share && share < high,
+                    "{hits} of 2000 at {share}: {p}"
+                );
             }
         }
         assert_eq!(p_value(0, 0, 0.5), None);

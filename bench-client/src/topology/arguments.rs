@@ -114,7 +114,10 @@ impl Topology {
         };
         parts.push(format!("format={format}"));
         parts.extend(edge.connections.map(|n| format!("connections={n}")));
-        parts.extend(edge.timeout.map(|timeout| format!("timeout={}", exact(timeout))));
+        parts.extend(
+            edge.timeout
+                .map(|timeout| format!("timeout={}", exact(timeout))),
+        );
         parts.extend(edge.guards.options());
         Ok(parts.join(","))
     }

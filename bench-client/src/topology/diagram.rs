@@ -30,7 +30,11 @@ impl Topology {
         let calls: Vec<&Edge> = self.calls_of(from).collect();
         for (place, edge) in calls.iter().enumerate() {
             let last = place + 1 == calls.len();
-            let (branch, below) = if last { ("└─", "   ") } else { ("├─", "│  ") };
+            let (branch, below) = if last {
+                ("└─", "   ")
+            } else {
+                ("├─", "│  ")
+            };
             let Some(callee) = self.service(&edge.to) else {
                 continue;
             };
@@ -53,8 +57,16 @@ fn show(service: &Service) -> String {
     let mut words = Vec::new();
     words.extend(service.slow.as_ref().map(ToString::to_string));
     words.extend(service.workers.map(|n| format!("{n} workers")));
-    words.extend(service.durability.map(|class| format!("durability {class}")));
-    words.extend(service.side_by_side.then(|| "calls side by side".to_string()));
+    words.extend(
+        service
+            .durability
+            .map(|class| format!("durability {class}")),
+    );
+    words.extend(
+        service
+            .side_by_side
+            .then(|| "calls side by side".to_string()),
+    );
     words.extend(service.idempotent.then(|| "idempotent".to_string()));
     if words.is_empty() {
         return service.name.clone();

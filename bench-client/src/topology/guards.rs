@@ -79,7 +79,10 @@ impl Guards {
             return Err(format!("expected at most {MOST_RETRIES} retries"));
         }
         if self.retries.unwrap_or(0) == 0 && (self.backoff.is_some() || self.budget.is_some()) {
-            return Err("a backoff or a budget is for retries; expected retries of at least 1 beside it".into());
+            return Err(
+                "a backoff or a budget is for retries; expected retries of at least 1 beside it"
+                    .into(),
+            );
         }
         if self.bulkhead == Some(0) {
             return Err("a bulkhead of 0 lets no call through; expected at least 1".into());
@@ -98,7 +101,11 @@ impl FromStr for Backoff {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("'{text}' is no backoff; expected the first and the longest pause, such as 10ms..1s");
+        let expected = || {
+            format!(
+                "'{text}' is no backoff; expected the first and the longest pause, such as 10ms..1s"
+            )
+        };
         let (first, most) = text.split_once("..").ok_or_else(expected)?;
         let (first, most) = (units::parse_duration(first)?, units::parse_duration(most)?);
         if first.is_zero() || most < first {

@@ -44,7 +44,11 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
     /// Its slowness, in the slowness language; phases count from the window's start.
-    #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "text::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub slow: Option<Slowness>,
     /// What an order that it answered survives; the trial's class if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +75,11 @@ pub struct Edge {
     #[serde(default, with = "text::plain", skip_serializing_if = "Way::is_awaited")]
     pub way: Way,
     /// Deadline of each attempt; without one the caller waits as long as it takes.
-    #[serde(default, with = "text::duration", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "text::duration",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub timeout: Option<Duration>,
     /// Connections to the callee, over REST at most so many; the server's own number where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,7 +232,9 @@ impl Topology {
             let is_placed = |name: &str| placed.iter().any(|service| service.name == name);
             let next = self.services.iter().find(|service| {
                 !is_placed(&service.name)
-                    && self.calls_to(&service.name).all(|edge| is_placed(&edge.from))
+                    && self
+                        .calls_to(&service.name)
+                        .all(|edge| is_placed(&edge.from))
             });
             match next {
                 Some(service) => placed.push(service),

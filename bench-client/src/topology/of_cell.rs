@@ -43,9 +43,11 @@ impl Cell {
     pub(crate) fn time_of_services(&self) -> Duration {
         let services = self.services();
         let consumes = |service: &str| match &self.topology {
-            Some(topology) => topology
-                .service(service)
-                .is_some_and(|s| topology.listens_on(s, self.transport).contains(&Transport::Stream)),
+            Some(topology) => topology.service(service).is_some_and(|s| {
+                topology
+                    .listens_on(s, self.transport)
+                    .contains(&Transport::Stream)
+            }),
             None => self.transport == Transport::Stream,
         };
         let killed = services

@@ -26,7 +26,10 @@ pub(crate) fn checkout() -> Topology {
 }
 
 fn names(services: &[&Service]) -> Vec<String> {
-    services.iter().map(|service| service.name.clone()).collect()
+    services
+        .iter()
+        .map(|service| service.name.clone())
+        .collect()
 }
 
 #[test]
@@ -61,7 +64,10 @@ fn a_chain_has_one_edge_less_than_services() {
         let slow = "5ms".parse().unwrap();
         let chain = Topology::chain(format!("chain-{length}"), length, Transport::Rest, &slow);
         assert_eq!(chain.check(), Ok(()));
-        assert_eq!((chain.services.len(), chain.edges.len()), (length, length - 1));
+        assert_eq!(
+            (chain.services.len(), chain.edges.len()),
+            (length, length - 1)
+        );
         let order: Vec<String> = (1..=length).map(|n| format!("s{n}")).collect();
         assert_eq!(names(&chain.callers_first()), order);
     }
@@ -93,7 +99,10 @@ fn what_cannot_run_is_refused_with_a_sentence() {
         &|t| t.edges[2].way = Way::Reply(ReplyVia::Direct),
         "reply=topic",
     );
-    refused(&|t| t.edges[0].timeout = Some(Duration::ZERO), "no call end");
+    refused(
+        &|t| t.edges[0].timeout = Some(Duration::ZERO),
+        "no call end",
+    );
     refused(&|t| t.edges[0].connections = Some(0), "1 to 10000");
     refused(&|t| t.edges[0].guards.bulkhead = Some(0), "no call through");
     refused(
@@ -176,7 +185,9 @@ fn the_diagram_shows_each_call_once_from_the_user_on() {
             └─ queue, publish → email (5ms fail=1%)\n"
     );
     let mut twice = checkout();
-    twice.edges.push(Edge::new("email", "ledger", Transport::Tcp));
+    twice
+        .edges
+        .push(Edge::new("email", "ledger", Transport::Tcp));
     let diagram = twice.diagram(Transport::Rest);
     assert!(diagram.contains("tcp → ledger (above)"), "{diagram}");
 }
@@ -185,11 +196,13 @@ fn the_diagram_shows_each_call_once_from_the_user_on() {
 fn a_service_is_told_its_calls_with_place_scope_format_and_guards() {
     let topology = checkout();
     let mut places = Places::new("run-1");
-    let of = |name: &str, places: &Places| {
-        topology.arguments(topology.service(name).unwrap(), places)
-    };
+    let of =
+        |name: &str, places: &Places| topology.arguments(topology.service(name).unwrap(), places);
     let error = of("checkout", &places).unwrap_err();
-    assert!(error.contains("'payment' was expected to run before"), "{error}");
+    assert!(
+        error.contains("'payment' was expected to run before"),
+        "{error}"
+    );
     places.listens("payment", Transport::Grpc, "127.0.0.1:7");
     assert_eq!(
         of("checkout", &places).unwrap(),

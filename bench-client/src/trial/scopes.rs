@@ -30,12 +30,12 @@ pub(super) fn of(cell: &Cell, launch: &Launch) -> Vec<Declared> {
     let places = Places::new(&launch.scope);
     for edge in &topology.edges {
         let scope = places.scope_of(topology, &edge.to);
-        let class = topology
-            .service(&edge.to)
-            .map_or(cell.durability, |to| topology.durability_of(to, cell.durability));
-        let known = declared
-            .iter()
-            .any(|(transport, there): &Declared| *transport == edge.transport && there.scope == scope);
+        let class = topology.service(&edge.to).map_or(cell.durability, |to| {
+            topology.durability_of(to, cell.durability)
+        });
+        let known = declared.iter().any(|(transport, there): &Declared| {
+            *transport == edge.transport && there.scope == scope
+        });
         if let (false, Some(settings)) = (known, settings(edge.transport, &scope)) {
             let settings = Settings {
                 durability: class,

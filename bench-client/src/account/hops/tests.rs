@@ -162,10 +162,7 @@ fn orders_are_counted_by_the_set_of_services_that_they_reached() {
     assert_eq!(joined.problems, Vec::<String>::new());
     let mut reached = joined.reached;
     reached.sort_by_key(|one| one.services.len());
-    assert_eq!(
-        reached,
-        [of(&[], 2), of(&["s1"], 2), of(&["s1", "s2"], 8)]
-    );
+    assert_eq!(reached, [of(&[], 2), of(&["s1"], 2), of(&["s1", "s2"], 8)]);
 }
 
 #[test]
@@ -177,7 +174,10 @@ fn each_service_is_held_against_the_user_and_against_who_calls_it() {
     assert_eq!((s1.ledger.delivered, s1.ledger.lost), (Some(10), Some(0)));
     assert_eq!((s2.ledger.delivered, s2.ledger.lost), (Some(8), Some(0)));
     let calls = &s1.calls["s2"];
-    assert_eq!((calls.calls, calls.succeeded, calls.failed["connect"]), (10, 8, 2));
+    assert_eq!(
+        (calls.calls, calls.succeeded, calls.failed["connect"]),
+        (10, 8, 2)
+    );
     assert_eq!(calls.latency_ns.count, 10);
     assert!(calls.breaker_s.is_empty() && s2.calls.is_empty() && s1.from.is_empty());
     let expected = Sent {
@@ -196,7 +196,9 @@ fn a_call_that_went_well_and_never_arrived_is_invalid_unless_a_fault_explains_it
     let found = joined(record(12, 0..8), services.clone(), vec![]);
     assert_eq!(
         found.problems,
-        ["'s2': 1 of 8 calls that went well for 's1' were never delivered to it though no fault was injected"]
+        [
+            "'s2': 1 of 8 calls that went well for 's1' were never delivered to it though no fault was injected"
+        ]
     );
     assert_eq!(found.hops[1].from["s1"].lost, Some(1));
     assert_eq!(found.hops[1].ledger.lost, Some(1));
@@ -208,14 +210,29 @@ fn a_call_that_went_well_and_never_arrived_is_invalid_unless_a_fault_explains_it
 fn orders_from_nowhere_and_calls_that_do_not_balance_are_invalid() {
     let mut services = healthy();
     services[1] = told("s2", (0..8).chain([11, 99]));
-    let said = joined(record(12, 0..8), services, vec![]).problems.join("\n");
-    assert!(said.contains("'s2': 1 orders were delivered to it that nobody attempted"), "{said}");
-    assert!(said.contains("'s2': 2 orders were delivered to it that its only caller 's1' has not handled"), "{said}");
+    let said = joined(record(12, 0..8), services, vec![])
+        .problems
+        .join("\n");
+    assert!(
+        said.contains("'s2': 1 orders were delivered to it that nobody attempted"),
+        "{said}"
+    );
+    assert!(
+        said.contains(
+            "'s2': 2 orders were delivered to it that its only caller 's1' has not handled"
+        ),
+        "{said}"
+    );
     let mut services = healthy();
     let hops = &mut services[0].account.as_mut().unwrap().hops;
     hops.get_mut("s2").unwrap().succeeded = 7;
-    let said = joined(record(12, 0..8), services, vec![]).problems.join("\n");
-    assert!(said.contains("'s1': its calls to 's2' do not balance: 10 orders needed one, and 9"), "{said}");
+    let said = joined(record(12, 0..8), services, vec![])
+        .problems
+        .join("\n");
+    assert!(
+        said.contains("'s1': its calls to 's2' do not balance: 10 orders needed one, and 9"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -224,7 +241,12 @@ fn a_handler_that_misses_its_plan_is_named_with_its_phase() {
     let spans = &mut services[1].account.as_mut().unwrap().spans;
     spans.push(span("slow", 200_000_000, 5_000_000));
     let found = joined(record(12, 0..8), services, vec![]);
-    assert_eq!(found.problems.len(), 2, "median and mean: {:?}", found.problems);
+    assert_eq!(
+        found.problems.len(),
+        2,
+        "median and mean: {:?}",
+        found.problems
+    );
     assert!(
         found.problems[0].starts_with("'s2': in 'slow' the handler's median was 5"),
         "{:?}",
@@ -232,7 +254,11 @@ fn a_handler_that_misses_its_plan_is_named_with_its_phase() {
     );
     let phase = &found.hops[1].phases[0];
     assert_eq!((phase.name.as_str(), phase.completed), ("slow", 10));
-    assert!(phase.planned_handler_ns.is_some_and(|ns| ns > 199e6 && ns < 201e6));
+    assert!(
+        phase
+            .planned_handler_ns
+            .is_some_and(|ns| ns > 199e6 && ns < 201e6)
+    );
 }
 
 #[test]

@@ -222,7 +222,9 @@ pub fn level_of_each() -> f64 {
 /// chain-fail: of each length, the exact interval of the share that failed against the formula.
 fn failure_parts(run: &Run) -> Vec<Judged> {
     let all = cells(run, EXPERIMENT);
-    let lengths = SYNC.iter().flat_map(|of| (1..=LONGEST).map(move |n| (*of, n)));
+    let lengths = SYNC
+        .iter()
+        .flat_map(|of| (1..=LONGEST).map(move |n| (*of, n)));
     lengths
         .map(|(transport, hops)| failure_part(run, &all, transport, hops))
         .collect()
@@ -250,7 +252,10 @@ fn failure_part(run: &Run, all: &[CellTrials<'_>], transport: &str, hops: usize)
     let mut p = binomial::p_value(failed, orders, expected);
     if !cell.has_headline() {
         let (kept, of) = (cell.kept().count(), cell.of);
-        reason.push_str(&format!(", but `{}` kept {kept} of {of} blocks", cell.cell.id));
+        reason.push_str(&format!(
+            ", but `{}` kept {kept} of {of} blocks",
+            cell.cell.id
+        ));
         (verdict, p) = (Verdict::Inconclusive, Some(1.0));
     }
     Judged {
@@ -328,7 +333,11 @@ fn quickest(cell: &CellTrials<'_>, floor: Duration) -> Option<Quickest> {
         for bucket in samples.iter_recorded() {
             // A bucket's highest value: one that may be the floor is not below it.
             let (ns, count) = (bucket.value_iterated_to(), bucket.count_at_value());
-            let below = if u128::from(ns) < floor.as_nanos() { count } else { 0 };
+            let below = if u128::from(ns) < floor.as_nanos() {
+                count
+            } else {
+                0
+            };
             let so_far = found.get_or_insert(Quickest {
                 ns,
                 below: 0,

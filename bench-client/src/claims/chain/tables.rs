@@ -36,7 +36,10 @@ fn failure_table(all: &[CellTrials<'_>]) -> Table {
         100.0 * level_of_each(),
         SYNC.len() * LONGEST
     ));
-    for (transport, hops) in SYNC.iter().flat_map(|of| (1..=LONGEST).map(move |n| (*of, n))) {
+    for (transport, hops) in SYNC
+        .iter()
+        .flat_map(|of| (1..=LONGEST).map(move |n| (*of, n)))
+    {
         let Some(cell) = find(all, transport, Chain::of(hops, Kind::Fail)) else {
             continue;
         };
@@ -152,7 +155,8 @@ fn published_table(all: &[CellTrials<'_>]) -> Table {
         ("without it: p99", "ms"),
         ("with ÷ without", "×"),
     ];
-    let title = format!("A chain of {BASE}, and the same with a further service that is published to");
+    let title =
+        format!("A chain of {BASE}, and the same with a further service that is published to");
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(
         "Published: the chain waits for the broker's confirm and for nothing else. Durability class process on every \
          service and broker.",

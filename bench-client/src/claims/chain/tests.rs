@@ -77,9 +77,19 @@ fn a_chain_is_known_by_the_name_of_its_topology() {
     };
     for chain in [plain, published, Chain::of(5, Kind::Floor)] {
         let planted = trial("rest", chain, 0, 1, 1, 0);
-        assert_eq!(Chain::in_cell(&planted.cell), Some(chain), "{}", chain.name());
+        assert_eq!(
+            Chain::in_cell(&planted.cell),
+            Some(chain),
+            "{}",
+            chain.name()
+        );
     }
-    for name in ["checkout", "chain-x-smooth", "chain-3-rough", "chain-3-smooth-and-pigeon"] {
+    for name in [
+        "checkout",
+        "chain-x-smooth",
+        "chain-3-rough",
+        "chain-3-smooth-and-pigeon",
+    ] {
         let mut planted = trial("rest", plain, 0, 1, 1, 0);
         planted.cell.factors.insert("topology".into(), name.into());
         assert_eq!(Chain::in_cell(&planted.cell), None, "{name}");
@@ -100,7 +110,13 @@ fn failures_in_step_refute_the_formula() {
     // As if every service drew the same orders to fail: one in a hundred, whatever the length.
     let run = failing_chains(|_, hops| FAILS - failing(hops));
     let row = of(&run, "chain-fail");
-    let verdict = |name: &str| row.parts.iter().find(|part| part.name == name).unwrap().verdict;
+    let verdict = |name: &str| {
+        row.parts
+            .iter()
+            .find(|part| part.name == name)
+            .unwrap()
+            .verdict
+    };
     assert_eq!(verdict("rest, N = 1"), Verdict::Holds);
     assert_eq!(verdict("rest, N = 5"), Verdict::Refuted);
     assert_ne!(row.verdict, Verdict::Holds);
@@ -130,7 +146,12 @@ fn a_tail_is_judged_against_as_many_single_ones() {
         of(&run_of(trials), "chain-p99")
     };
     let row = with([49, 50, 51]);
-    assert_eq!((row.verdict, row.parts.len()), (Verdict::Holds, 4), "{}", row.reason);
+    assert_eq!(
+        (row.verdict, row.parts.len()),
+        (Verdict::Holds, 4),
+        "{}",
+        row.reason
+    );
     let below = with([24, 25, 26]);
     assert_eq!(below.verdict, Verdict::Refuted, "{}", below.reason);
     assert!(below.high.unwrap() < 0.8);
@@ -159,8 +180,15 @@ fn one_order_quicker_than_its_hops_refutes_the_floor() {
     };
     let row = with(253 * ms);
     assert_eq!(row.verdict, Verdict::Holds, "{}", row.reason);
-    assert!(row.reason.contains("none took less than 250 ms"), "{}", row.reason);
-    assert!(row.low.unwrap() >= 252.0 && row.high.unwrap() < 256.0, "{row:?}");
+    assert!(
+        row.reason.contains("none took less than 250 ms"),
+        "{}",
+        row.reason
+    );
+    assert!(
+        row.low.unwrap() >= 252.0 && row.high.unwrap() < 256.0,
+        "{row:?}"
+    );
     let row = with(240 * ms);
     assert_eq!(row.verdict, Verdict::Refuted, "{}", row.reason);
 }
@@ -184,7 +212,12 @@ fn a_published_hop_is_free_where_the_tail_stays_and_not_where_it_doubles() {
         of(&run_of(trials), "async-hop-free")
     };
     let row = with(27 * ms);
-    assert_eq!((row.verdict, row.parts.len()), (Verdict::Holds, 4), "{}", row.reason);
+    assert_eq!(
+        (row.verdict, row.parts.len()),
+        (Verdict::Holds, 4),
+        "{}",
+        row.reason
+    );
     assert_eq!(with(50 * ms).verdict, Verdict::Refuted);
 }
 
@@ -197,11 +230,19 @@ fn what_was_not_run_is_not_measured_and_says_why() {
     });
     let row = of(&run, "async-hop-free");
     assert_eq!(row.verdict, Verdict::NotMeasured);
-    assert!(row.reason.contains("queue was skipped: no broker"), "{}", row.reason);
+    assert!(
+        row.reason.contains("queue was skipped: no broker"),
+        "{}",
+        row.reason
+    );
     for claim in ["chain-fail", "chain-p99", "chain-floor"] {
         let row = of(&run, claim);
         assert_eq!(row.verdict, Verdict::NotMeasured, "{claim}");
-        assert!(row.reason.contains("was not run with"), "{claim}: {}", row.reason);
+        assert!(
+            row.reason.contains("was not run with"),
+            "{claim}: {}",
+            row.reason
+        );
     }
 }
 
@@ -226,16 +267,28 @@ fn the_tables_hold_a_row_per_chain_with_theory_in_the_last_column() {
     let rows: Vec<usize> = tables.iter().map(|table| table.rows.len()).collect();
     assert_eq!(rows, [10, 2, 1, 1]);
     for table in &tables {
-        assert!(table.rows.iter().all(|row| row.len() == table.columns.len()), "{table:?}");
+        assert!(
+            table
+                .rows
+                .iter()
+                .all(|row| row.len() == table.columns.len()),
+            "{table:?}"
+        );
     }
     let number = |table: &Table, row: usize, column: usize| match &table.rows[row][column] {
         Value::Number(value) => *value,
         Value::Interval { point, .. } => *point,
         other => panic!("expected a figure, got {other:?}"),
     };
-    assert!((number(&tables[0], 4, 5) - 4.9).abs() < 0.01, "theory for N = 5");
+    assert!(
+        (number(&tables[0], 4, 5) - 4.9).abs() < 0.01,
+        "theory for N = 5"
+    );
     assert!((number(&tables[0], 4, 4) - 4.9).abs() < 0.05);
-    assert!((number(&tables[1], 1, 6) - 0.9).abs() < 0.01, "18 ms ÷ 2 × 10 ms");
+    assert!(
+        (number(&tables[1], 1, 6) - 0.9).abs() < 0.01,
+        "18 ms ÷ 2 × 10 ms"
+    );
     assert_eq!(number(&tables[2], 0, 5), 250.0);
     assert!((number(&tables[3], 0, 5) - 19.0 / 18.0).abs() < 0.01);
 }
