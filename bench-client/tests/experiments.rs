@@ -197,57 +197,6 @@ fn durability_keeps_its_classes_apart() {
 }
 
 #[test]
-fn a_chain_joins_the_ledgers_of_all_its_services_and_its_claims_are_judged() {
-    let run = sound("chain", 4);
-    assert_eq!(rows(&run, 0), 10, "N = 1 … 5 over two transports");
-    assert_eq!(
-        rows(&run, 1),
-        10,
-        "1, 2 and 5 smooth hops, 1 and 5 with spikes"
-    );
-    assert_eq!(rows(&run, 2), 2, "a floor each");
-    assert_eq!(rows(&run, 3), if with_brokers() { 4 } else { 0 });
-    for trial in list(&run, "trials") {
-        let id = &trial["cell"]["id"];
-        let services: usize = trial["cell"]["factors"]["services"]
-            .as_str()
-            .and_then(|count| count.parse().ok())
-            .unwrap_or_else(|| panic!("{id} says how many services it has"));
-        assert_eq!(list(trial, "hops").len(), services, "{id}");
-        let reached: u64 = list(trial, "reached")
-            .iter()
-            .map(|one| one["orders"].as_u64().unwrap())
-            .sum();
-        assert_eq!(
-            trial["ledger"]["attempted"], reached,
-            "{id}: every order is in one set"
-        );
-        let fails = id.as_str().unwrap().contains("-fail");
-        for hop in list(trial, "hops") {
-            assert!(
-                fails || hop["ledger"]["delivered"] == reached,
-                "{id}: {}",
-                hop["ledger"]
-            );
-        }
-    }
-    for claim in ["chain-fail", "chain-p99", "chain-floor", "async-hop-free"] {
-        let row = list(&run, "verdicts")
-            .iter()
-            .find(|row| row["claim"] == claim)
-            .expect("every claim has a row");
-        let parts = row["parts"].as_array().unwrap();
-        let expected = match claim {
-            "chain-fail" => 10,
-            "chain-floor" => 2,
-            _ => 4,
-        };
-        assert_eq!(parts.len(), expected, "{row}");
-        assert!(parts.iter().all(|part| part["reason"] != ""), "{row}");
-    }
-}
-
-#[test]
 fn tuning_sets_each_setting_beside_the_matched_one() {
     if !with_brokers() {
         // Nothing of it is left without a broker.
