@@ -10,6 +10,7 @@ mod manual;
 mod own;
 mod payload;
 mod progress;
+mod project;
 mod run;
 
 use crate::config::Given;
@@ -85,6 +86,8 @@ enum Command {
     Advise(Box<advise::AdviseArgs>),
     /// What the instrument itself costs, and whether truths planted into the service come back
     Calibrate(calibrate::CalibrateArgs),
+    /// Backlog, drain, cores and bandwidth for your own numbers, far past what this machine can run: projected, not measured
+    Project(project::Project),
     /// List the experiments: question, claims, cells and expected time
     List(list::List),
     /// List the claims under test, their rules and the experiments that decide them
@@ -262,6 +265,7 @@ impl Command {
             Self::Config(config) => config.execute(&Cli::command(), settings),
             Self::Completions(completions) => completions.execute(&mut Cli::command()),
             Self::Man(man) => man.execute(Cli::command()),
+            Self::Project(project) => project.execute(),
             Self::List(list) => list.execute(),
             Self::Claims => {
                 print(&report::claims_table(&claims::CLAIMS))?;

@@ -14,6 +14,7 @@ mod html;
 mod interventions;
 mod manifest;
 mod places;
+mod projection;
 mod ratios;
 mod sections;
 mod tables;
@@ -23,6 +24,7 @@ mod tests;
 use crate::advise::Advice;
 use crate::calibrate::Calibration;
 use crate::claims::Claim;
+use crate::projection::Projection;
 use crate::results::{Run, Trial};
 use document::{Document, Style};
 
@@ -87,6 +89,16 @@ pub fn calibration(calibration: &Calibration) -> String {
     let mut document = Document::default();
     calibration::calibration(&mut document, calibration);
     document.terminal(Style::detect())
+}
+
+/// A projection, for a terminal: lines, what they rest on, and the backlog over time.
+pub fn projection(projection: &Projection) -> String {
+    projection::terminal(projection, Style::detect())
+}
+
+/// A projection's backlog over time, as an SVG of its own.
+pub fn projection_svg(projection: &Projection) -> String {
+    charts::projection::picture(projection).file()
 }
 
 /// The claims with their rules and experiments, without a run.

@@ -10,6 +10,7 @@ mod frame;
 mod ladder;
 mod percentiles;
 mod pick;
+pub(super) mod projection;
 mod style;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! What arithmetic says of a backlog: work arrives at a rate and is done at workers ÷ mean handler time.
+//! What arithmetic says of a backlog over time, for a line in a picture: work arrives at a rate and is done at workers ÷
+//! mean handler time. The formulas with their intervals are in [`crate::theory`].
 
 use crate::results::Cell;
 use bench_proto::slowness::Slowness;
