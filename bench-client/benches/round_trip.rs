@@ -237,6 +237,7 @@ async fn serve(
     let service = OrderService::start(Options {
         slowness: Slowness::none(),
         workers: None,
+        max_waiting: None,
         seed: 1,
         durability: settings.durability,
         journal,

@@ -64,6 +64,10 @@ pub struct Cell {
     pub max_in_flight: usize,
     /// How many orders the service works on at once; unbounded if none.
     pub workers: Option<usize>,
+    /// How many orders may wait for a worker; the service turns away one more. Unbounded if none.
+    pub max_waiting: Option<usize>,
+    /// RabbitMQ: how many messages may wait in the queue; it refuses one more. Unbounded if none.
+    pub queue_limit: Option<u32>,
     /// The service's slowness, in the slowness language; phases count from the window's start.
     pub slow: Option<Slowness>,
     /// Named spans of the window.
@@ -128,6 +132,8 @@ impl Cell {
             timeout: Duration::from_secs(5),
             max_in_flight: 10_000,
             workers: None,
+            max_waiting: None,
+            queue_limit: None,
             slow: None,
             phases: Vec::new(),
             prefetch: 100,
@@ -188,6 +194,12 @@ impl Cell {
         }
         if let Some(workers) = self.workers {
             add(format!("w{workers}"));
+        }
+        if let Some(most) = self.max_waiting {
+            add(format!("wait{most}"));
+        }
+        if let Some(limit) = self.queue_limit {
+            add(format!("limit{limit}"));
         }
         for (name, mine, default) in [
             (
@@ -270,6 +282,7 @@ impl Cell {
             prefetch: self.prefetch,
             partitions: self.partitions,
             linger: self.linger,
+            queue_limit: self.queue_limit,
             reply: self.reply,
             ..Settings::default()
         }
@@ -337,6 +350,17 @@ impl Cell {
         }
         if let Some(delay) = self.relay {
             factor("relay_us", delay.as_micros().to_string());
+        }
+        if let Some(most) = self.max_waiting {
+            factor("max_waiting", most.to_string());
+        }
+        if let Some(limit) = self.queue_limit {
+            factor("queue_limit", limit.to_string());
+        }
+        if let Mode::Open(Arrival::Rate { profile, .. }) = &self.mode
+            && !profile.is_constant()
+        {
+            factor("rate", profile.to_string());
         }
         if let Some(via) = self.reply {
             factor("reply", via.to_string());
@@ -409,7 +433,11 @@ fn open_rate(arrival: &Arrival) -> Option<f64> {
 }
 
 fn show_rate(arrival: &Arrival) -> String {
-    open_rate(arrival).map_or_else(|| "trace".into(), |rate| format!("{rate}"))
+    match arrival {
+        // A plan is told by its whole course.
+        Arrival::Rate { profile, .. } => profile.to_string(),
+        Arrival::Trace(_) => "trace".into(),
+    }
 }
 
 #[cfg(test)]
@@ -459,6 +487,22 @@ mod tests {
             },
             Cell {
                 workers: Some(8),
+                ..rest.clone()
+            },
+            Cell {
+                max_waiting: Some(8),
+                ..rest.clone()
+            },
+            Cell {
+                queue_limit: Some(8),
+                ..rest.clone()
+            },
+            Cell {
+                mode: Mode::Open(Arrival::even("200:1s,2000:5s,200".parse().unwrap())),
+                ..rest.clone()
+            },
+            Cell {
+                mode: Mode::Open(Arrival::even("200:1s,2000:4s,200".parse().unwrap())),
                 ..rest.clone()
             },
             Cell {

@@ -11,6 +11,7 @@ use crate::account;
 use crate::cell::Cell;
 use crate::durable::Disk;
 use crate::fault;
+use crate::footprint;
 use crate::generator::{Assignment, Generator, Signal};
 use crate::load::series::Series;
 use crate::load::{Record, Share};
@@ -294,7 +295,15 @@ async fn drive(
         subject
             .services
             .inject(&cell.faults, start_ns, &surroundings.brokers, &mut paused);
-    let ((), (), injected) = tokio::try_join!(windows, stalled, faulted)?;
+    // Only where something builds up over phases: a look costs CPU that others' figures would carry.
+    let watched = if cell.phases.is_empty() {
+        Vec::new()
+    } else {
+        surroundings.brokers.pids(cell.transport)
+    };
+    let all = async { tokio::try_join!(windows, stalled, faulted) };
+    let (ended, broker) = footprint::during(&watched, all).await;
+    let ((), (), injected) = ended?;
     drop(paused);
     let usage = meters.read().since(&before);
     let flushes = flushes()
@@ -335,6 +344,7 @@ async fn drive(
         pinned: surroundings.placement.is_pinned(),
         planted: surroundings.plant.is_some(),
         injected,
+        broker,
         zero_ns: surroundings.zero_ns,
     }))
 }

@@ -101,6 +101,9 @@ pub struct Serve {
     /// Answer a second delivery of a stamped order with its receipt, without working on it again
     #[arg(long)]
     pub idempotent: bool,
+    /// Orders that may wait for a worker over all listeners; one more is turned away at once: 503, ResourceExhausted [default: unbounded]
+    #[arg(long, value_name = "N", value_parser = whole(0..=1_000_000_u32))]
+    pub max_waiting: Option<u32>,
     /// What an answered order survives: none, memory, process (kill -9), power (power cut)
     #[arg(long, value_name = "CLASS", default_value = "none")]
     pub durability: Durability,
@@ -113,6 +116,9 @@ pub struct Serve {
     /// Messages that a broker transport takes before it has finished earlier ones
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=u16::MAX))]
     pub prefetch: u16,
+    /// Messages that may wait in the RabbitMQ queue; a publish beyond them is refused [default: unbounded]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX))]
+    pub queue_limit: Option<u32>,
     /// Partitions of the Kafka topic
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=1_000_i32))]
     pub partitions: i32,

@@ -39,6 +39,7 @@ pub struct Run {
     refused: BTreeMap<String, u64>,
     malformed: BTreeMap<String, u64>,
     failed: u64,
+    shed: u64,
     redelivered: u64,
     expired: u64,
     effects: Effects,
@@ -161,6 +162,7 @@ impl Run {
             refused: BTreeMap::new(),
             malformed: BTreeMap::new(),
             failed: 0,
+            shed: 0,
             redelivered: 0,
             expired: 0,
             effects: Effects::default(),
@@ -327,6 +329,14 @@ impl Run {
         }
     }
 
+    /// Counts an order that was turned away before any work: it was delivered to no handler.
+    pub fn shed(&mut self, stamp: Option<&Stamp>) {
+        match stamp {
+            Some(stamp) if self.id != Some(stamp.run) => self.foreign += 1,
+            _ => self.shed += 1,
+        }
+    }
+
     /// Counts a request that never became an order.
     pub fn reject(&mut self, what: &str) {
         count(&mut self.malformed, what);
@@ -380,6 +390,7 @@ impl Run {
             refused: self.refused,
             malformed: self.malformed,
             failed: self.failed,
+            shed: self.shed,
             redelivered: self.redelivered,
             completed_bins: self.completed_bins,
             effects: self.effects,

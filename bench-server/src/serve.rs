@@ -70,6 +70,7 @@ fn options(serve: &Serve, hops: Option<Hops>) -> Options {
     Options {
         slowness: serve.slow.clone().unwrap_or_else(Slowness::none),
         workers: serve.workers,
+        max_waiting: serve.max_waiting.map(|most| most as usize),
         seed: serve.seed,
         durability: serve.durability,
         journal: serve.journal.clone().unwrap_or_else(|| PathBuf::from(".")),
@@ -106,6 +107,7 @@ fn base(serve: &Serve) -> anyhow::Result<Settings> {
         format: serve.format,
         durability: serve.durability,
         prefetch: serve.prefetch,
+        queue_limit: serve.queue_limit,
         partitions: serve.partitions,
         library_defaults: serve.library_defaults,
         max_body: serve.max_body,
@@ -242,6 +244,12 @@ fn service_in_force(serve: &Serve, service: &OrderService) -> BTreeMap<String, S
             (
                 "workers",
                 workers.map_or("unbounded".into(), |n| n.to_string()),
+            ),
+            (
+                "max_waiting",
+                serve
+                    .max_waiting
+                    .map_or("unbounded".into(), |n| n.to_string()),
             ),
             ("seed", serve.seed.to_string()),
             ("durability", serve.durability.to_string()),

@@ -27,6 +27,8 @@ pub struct Options {
     pub slowness: Slowness,
     /// How many orders are worked on at once where the slowness doesn't say.
     pub workers: Option<usize>,
+    /// How many orders may wait for a worker; one more is turned away at once. None: as many as come.
+    pub max_waiting: Option<usize>,
     /// What the slowness is drawn from: equal seeds give equal plans.
     pub seed: u64,
     /// What an answered order survives.
@@ -235,7 +237,13 @@ impl Inner {
     async fn handle(&self, message: Message, origin: Origin) -> Reply {
         // Dropped last: who sees nothing in service sees everything recorded.
         let _in_service = InService::enter(&self.in_service);
-        let _worker = self.workers.take().await;
+        let most = self.options.max_waiting.unwrap_or(usize::MAX);
+        let Some(_worker) = self.workers.take_unless(most).await else {
+            self.run().shed(origin.stamp.as_ref());
+            return Reply::Overloaded(format!(
+                "{most} orders wait for a worker already, as many as may; come again in a moment"
+            ));
+        };
         let began_ns = now_ns();
         if origin.deadline_ns.is_some_and(|at_ns| at_ns <= began_ns) {
             self.run().expire(origin.stamp.as_ref());

@@ -12,6 +12,17 @@ pub struct Workers {
     /// Permits that are still to vanish after the bound was lowered under workers that were busy.
     debt: AtomicUsize,
     bound: Mutex<Option<usize>>,
+    /// How many wait for a worker.
+    waiting: AtomicUsize,
+}
+
+/// One that waits for a worker, until it has one or gives up.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// One worker, busy until this is dropped.
@@ -33,6 +44,7 @@ impl Workers {
             permits: Semaphore::new(permits(bound)),
             debt: AtomicUsize::new(0),
             bound: Mutex::new(bound),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -73,18 +85,30 @@ impl Workers {
 
     /// Waits for a worker. Ready at once, without a detour over the scheduler, where one is idle.
     pub async fn take(&self) -> Worker<'_> {
+        let taken = self.take_unless(usize::MAX).await;
+        taken.expect("nobody is turned away from a queue without an end")
+    }
+
+    /// Waits for a worker, unless so many wait for one already: then none, at once.
+    pub async fn take_unless(&self, most_waiting: usize) -> Option<Worker<'_>> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => self
-                .permits
-                .acquire()
-                .await
-                .expect("the semaphore is never closed"),
+            Err(_) => {
+                let before = self.waiting.fetch_add(1, Ordering::SeqCst);
+                let _waits = Waits(&self.waiting);
+                if before >= most_waiting {
+                    return None;
+                }
+                self.permits
+                    .acquire()
+                    .await
+                    .expect("the semaphore is never closed")
+            }
         };
-        Worker {
+        Some(Worker {
             workers: self,
             permit: Some(permit),
-        }
+        })
     }
 }
 
@@ -174,6 +198,33 @@ mod tests {
         workers.set(Some(6));
         busy.clear();
         assert_eq!(most_at_once(&workers, 20).await, 6);
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_turned_away_at_once() {
+        let workers = Arc::new(Workers::new(Some(1)));
+        let busy = workers.take_unless(2).await.expect("it is idle");
+        let mut waiting = Vec::new();
+        for place in 1..=2 {
+            let all = workers.clone();
+            waiting.push(tokio::spawn(
+                async move { all.take_unless(2).await.is_some() },
+            ));
+            while workers.waiting.load(Ordering::SeqCst) < place {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(workers.take_unless(2).await.is_none());
+        assert!(workers.take_unless(0).await.is_none());
+        // One that gives up makes room for another.
+        waiting.pop().unwrap().abort();
+        while workers.waiting.load(Ordering::SeqCst) > 1 {
+            tokio::task::yield_now().await;
+        }
+        drop(busy);
+        assert!(waiting.pop().unwrap().await.unwrap());
+        assert_eq!(workers.waiting.load(Ordering::SeqCst), 0);
+        assert!(workers.take_unless(0).await.is_some(), "it is idle again");
     }
 
     #[tokio::test]

@@ -175,6 +175,33 @@ async fn the_phase_is_the_one_of_the_moment_when_the_work_begins() {
 }
 
 #[tokio::test]
+async fn an_order_beyond_the_queue_is_turned_away_at_once_counted_apart_and_in_no_ledger() {
+    let service = service_with("60m workers=1", |options| options.max_waiting = Some(2));
+    service.reset(&reset(), None);
+    let mut orders = Orders::new();
+    let _waiting: Vec<_> = (0..3)
+        .map(|sequence| tokio::spawn(service.handle(orders.next(sequence), origin(sequence))))
+        .collect();
+    while service.progress().in_service < 3 || service.sleeping() < 1 {
+        tokio::task::yield_now().await;
+    }
+    for sequence in 3..8 {
+        let reply = service.handle(orders.next(sequence), origin(sequence));
+        assert!(matches!(reply.await, Reply::Overloaded(_)));
+    }
+    let (account, _) = service.account();
+    assert_eq!((account.shed, account.failed), (5, 0));
+    assert_eq!(account.progress.delivered, 0);
+    assert_eq!(account.progress.in_service, 3);
+    // Another run's order is not counted as this one's.
+    let mut other = origin(9);
+    other.stamp.as_mut().unwrap().run += 1;
+    service.handle(orders.next(9), other).await;
+    let (account, _) = service.account();
+    assert_eq!((account.shed, account.foreign), (5, 1));
+}
+
+#[tokio::test]
 async fn no_more_orders_are_worked_on_at_once_than_there_are_workers() {
     let service = service("60m workers=3");
     service.reset(&reset(), None);

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod error;
 pub mod limits;
 pub mod machine;
+pub mod memory;
 pub mod place;
 pub mod timer;
 pub mod wire;

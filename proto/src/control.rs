@@ -74,6 +74,9 @@ pub struct Account {
     pub malformed: BTreeMap<String, u64>,
     /// Orders that failed: as the slowness plan asked for, for a next hop, or for the journal.
     pub failed: u64,
+    /// Orders turned away before any work, because as many waited for a worker as may.
+    #[serde(default)]
+    pub shed: u64,
     /// Deliveries that the broker flagged as redelivered.
     pub redelivered: u64,
     /// Operations completed in each bin of the reset's width, by the clock.

@@ -228,6 +228,8 @@ pub struct Settings {
     pub partitions: i32,
     /// Kafka linger.
     pub linger: Duration,
+    /// RabbitMQ: so many messages wait in the queue at most, and a publish beyond them is refused (nack); none: unbounded.
+    pub queue_limit: Option<u32>,
     /// Queue and stream, the calling side: the caller waits for the service's reply on this way, not for the confirm.
     pub reply: Option<ReplyVia>,
     /// Largest body that a listener takes, bytes.
@@ -258,6 +260,7 @@ impl Default for Settings {
             prefetch: 100,
             partitions: 4,
             linger: Duration::ZERO,
+            queue_limit: None,
             reply: None,
             max_body: 4 << 20,
             tls: None,
@@ -426,6 +429,8 @@ pub enum Reply {
     Refused(String),
     /// Failed: 500, Internal, dead letter.
     Failed(String),
+    /// Turned away before any work because too many wait already: 503 with Retry-After, ResourceExhausted, dead letter.
+    Overloaded(String),
 }
 
 /// The one service behind every listener.

@@ -63,17 +63,25 @@ pub(crate) enum Status {
     Answer,
     Refused,
     Failed,
+    Overloaded,
     Rejected,
 }
 
 impl Status {
-    const ALL: [Self; 4] = [Self::Answer, Self::Refused, Self::Failed, Self::Rejected];
+    const ALL: [Self; 5] = [
+        Self::Answer,
+        Self::Refused,
+        Self::Failed,
+        Self::Overloaded,
+        Self::Rejected,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Answer => "answer",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Overloaded => "overloaded",
             Self::Rejected => "rejected",
         }
     }
@@ -106,6 +114,7 @@ impl Written {
             },
             Ok((Reply::Refused(text), _)) => sentence(Status::Refused, text),
             Ok((Reply::Failed(text), _)) => sentence(Status::Failed, text),
+            Ok((Reply::Overloaded(text), _)) => sentence(Status::Overloaded, text),
             Err(rejected) => sentence(Status::Rejected, rejected.reason),
         }
     }
@@ -135,6 +144,7 @@ impl Arrived {
             },
             Some(Status::Refused) => CallResult::Refused(text()),
             Some(Status::Failed) => failed_there("failed", text()),
+            Some(Status::Overloaded) => failed_there("overloaded", text()),
             Some(Status::Rejected) => failed_there("rejected", text()),
             None => failed_here(
                 "answer",

@@ -319,7 +319,7 @@ fn placed(reply: Reply) -> Placed {
             refused: Some(text),
             ..Placed::default()
         },
-        Reply::Failed(text) => Placed {
+        Reply::Failed(text) | Reply::Overloaded(text) => Placed {
             failed: Some(text),
             ..Placed::default()
         },

@@ -33,6 +33,8 @@ async fn contract(listener: &Listener) -> Value {
 struct Answered {
     status: u16,
     content_type: String,
+    /// Seconds, where it says so.
+    retry_after: Option<u64>,
     body: Vec<u8>,
 }
 
@@ -60,13 +62,14 @@ async fn ask(
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = answer.split_at(end.expect("a head") + 4);
     let head = String::from_utf8_lossy(head).into_owned();
-    let content_type = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-type: "))
-        .unwrap_or_default();
+    let header = |name: &str| {
+        let mut lines = head.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    };
     Answered {
         status: head[9..12].parse().expect("a status"),
-        content_type: content_type.to_string(),
+        content_type: header("content-type").unwrap_or_default().to_string(),
+        retry_after: header("retry-after").map(|text| text.parse().expect("seconds")),
         body: body.to_vec(),
     }
 }
@@ -138,6 +141,13 @@ impl Case {
             ..self
         }
     }
+
+    fn turned_away(self) -> Self {
+        Self {
+            pace: Pace::Full,
+            ..self
+        }
+    }
 }
 
 /// A good body of each path that takes one, in both formats.
@@ -187,7 +197,8 @@ fn cases() -> Vec<Case> {
             Case::post(path, 415, "text/xml", json.clone()),
         ]);
         if path != "/v1/orders:batch" {
-            cases.push(Case::post(path, 500, JSON, json).failing());
+            cases.push(Case::post(path, 500, JSON, json.clone()).failing());
+            cases.push(Case::post(path, 503, JSON, json).turned_away());
         }
     }
     let refused = Format::Json.encode(&bad_order(0).0).to_vec();
@@ -215,6 +226,9 @@ async fn check(contract: &Value, listener: &Listener, shop: &Shop, case: &Case) 
     shop.pace(case.pace);
     let answer = ask(listener, case.method, case.path, &case.headers, &case.body).await;
     assert_eq!(answer.status, case.status, "{what}");
+    // Whoever is turned away is told when to come again; nobody else is.
+    let promised = documented(contract, case)["headers"]["Retry-After"].is_object();
+    assert_eq!(answer.retry_after.is_some(), promised, "{what}");
     let media = &documented(contract, case)["content"][&answer.content_type];
     assert!(media.is_object(), "{what} as {}", answer.content_type);
     if answer.content_type == JSON {

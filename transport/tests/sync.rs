@@ -26,6 +26,7 @@ on_every_hop![
     what_is_left_to_the_libraries_carries_every_order,
     a_refused_order_is_refused_with_the_reason,
     a_failed_order_is_a_failure_of_the_service,
+    an_order_turned_away_by_a_full_service_was_never_delivered_and_has_a_name_of_its_own,
     a_panicking_handler_fails_its_order_alone,
     an_order_without_a_stamp_is_served,
     what_is_not_an_order_is_the_services_failure_and_the_next_order_goes_through,
@@ -201,6 +202,29 @@ fn a_failed_order_is_a_failure_of_the_service<H: Hop>() {
         };
         assert_eq!(failure.name, name);
         assert_eq!(shop.rejections(), Default::default());
+    });
+}
+
+fn an_order_turned_away_by_a_full_service_was_never_delivered_and_has_a_name_of_its_own<H: Hop>() {
+    between_two_ends(async |service| {
+        let mut settings = settings::<H>(Format::Json);
+        let (shop, _listener, caller) = open::<H>(&service, &mut settings).await;
+        shop.pace(Pace::Full);
+        let outcome = place(&caller, good_order(0), Some(stamp(0))).await;
+        let failure = failure(outcome.result);
+        assert!(failure.by_service, "{failure:?}");
+        assert_eq!(failure.text, "this shop is full");
+        let name = match H::NAME {
+            "tcp" => "overloaded",
+            "grpc" => "ResourceExhausted",
+            _ => "status-503",
+        };
+        assert_eq!(failure.name, name);
+        assert_eq!(shop.delivered(), 0);
+        // It is no fault of the request, and the next one finds room.
+        assert_eq!(shop.rejections(), Default::default());
+        shop.pace(Pace::AtOnce);
+        place_well(&caller, 1).await;
     });
 }
 

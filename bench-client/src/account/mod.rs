@@ -97,6 +97,8 @@ pub struct Material<'a> {
     pub planted: bool,
     /// Which faults were injected, and when, in that order.
     pub injected: Vec<Injected>,
+    /// The broker's memory and writes over the window, where its processes can be seen.
+    pub broker: Option<results::Footprint>,
     /// The run's zero.
     pub zero_ns: u64,
 }
@@ -298,6 +300,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         in_force: in_force.clone(),
         phases: phases(cell, record, account.as_ref(), &series),
         series,
+        broker: material.broker,
         accept_ns: accept,
         lateness_ns: lateness,
         ..results::Trial::default()
@@ -379,6 +382,7 @@ fn counters(observed: &Observed, account: Option<&Account>) -> BTreeMap<String, 
             ("foreign".to_string(), account.foreign),
             ("redelivered".to_string(), account.redelivered),
             ("failures planned".to_string(), account.failed),
+            ("shed".to_string(), account.shed),
         ]);
         if let Some(planted) = &account.planted {
             counted.extend(

@@ -224,7 +224,7 @@ pub static CLAIMS: [Claim; 45] = [
         id: "spike",
         source: "003",
         statement: "traffic spikes buffer in the queue and drain gradually, instead of crashing",
-        rules: &[AllOf],
+        rules: super::spike::RULES,
         by_construction: false,
         experiment: Some("spike"),
         judged_on: "10× spike over a fixed-capacity worker: errors, backlog, drain, sync beside it",

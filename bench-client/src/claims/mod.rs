@@ -8,7 +8,9 @@
 //!   (`json`, not `h2`) and `grpc` (`protobuf`), every other field of the cell equal;
 //! - `grpc-lat-3-10x`: experiment `ladder`, open loop, the same, at one `rate_per_s`;
 //! - `producer-free`, `slow-200ms`: experiment `slow`, transports `rest`, `grpc`, `queue`, `stream`, `phases[]` named
-//!   `before` and `slow`;
+//!   `before` and `slow`, workers bounded and 200 ms in the slow phase;
+//! - `spike`: experiment `spike`, transports `queue` and `stream` without a limit to what may wait, `phases[]` with one named
+//!   `spike`, and a series;
 //! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);
 //! - `queue-rpc`: experiments `rpc` (open loop and 32 in flight) and `rpc-kill` (`seen[]`), transports `grpc`, `queue` and
 //!   `stream`, the latter with the factor `reply`;
@@ -25,6 +27,7 @@ pub mod connections;
 pub mod gap;
 pub mod ladder;
 pub mod measured;
+pub mod overload;
 pub mod pairs;
 pub mod part;
 pub mod ratios;
@@ -34,6 +37,7 @@ pub mod samples;
 pub mod scope;
 pub mod size;
 pub mod slow;
+pub mod spike;
 pub mod streaming;
 pub mod tls;
 pub mod transports;
@@ -110,6 +114,7 @@ static JUDGES: &[&[Judge]] = &[
     gap::JUDGES,
     ladder::JUDGES,
     slow::JUDGES,
+    spike::JUDGES,
     streaming::JUDGES,
     connections::JUDGES,
     rpc::JUDGES,

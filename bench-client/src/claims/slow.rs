@@ -2,11 +2,12 @@
 //! `before` of the same trial, and the operations that the caller lost in it.
 
 use super::combine::Judged;
+use super::overload::is_primary;
 use super::part::{self, Question, not_measured};
 use super::rules::{self, Rule};
 use super::samples::{CellTrials, Metric, Sample, cells, is_base, percentile};
 use super::{Combine, Judge, nothing_beside};
-use crate::results::{Part, Percentile, Phase, Run, Trial, Verdict};
+use crate::results::{Cell, Part, Percentile, Phase, Run, Trial, Verdict};
 
 /// Transports whose caller waits for the work.
 pub const SYNC: [&str; 2] = ["rest", "grpc"];
@@ -149,8 +150,8 @@ fn never_fails(run: &Run, all: &[CellTrials<'_>], transport: &str) -> Judged {
 
 fn find<'a, 'r>(all: &'a [CellTrials<'r>], transport: &str) -> Option<&'a CellTrials<'r>> {
     let has_phases = |t: &CellTrials<'_>| t.blocks.values().any(|t| phase(t, "slow").is_some());
-    all.iter()
-        .find(|t| t.cell.transport == transport && is_base(t.cell) && has_phases(t))
+    let decides = |cell: &Cell| cell.transport == transport && is_base(cell) && is_primary(cell);
+    all.iter().find(|t| decides(t.cell) && has_phases(t))
 }
 
 fn phase<'t>(trial: &'t Trial, name: &str) -> Option<&'t Phase> {

@@ -115,6 +115,12 @@ pub(super) struct LoadArgs {
     /// Orders that the service works on at once
     #[arg(long, conflicts_with = "target", value_name = "N", value_parser = whole(1..=1_000_000_u32))]
     workers: Option<u32>,
+    /// Orders that may wait for a worker; the service turns one more away at once (503, ResourceExhausted)
+    #[arg(long, value_name = "N", conflicts_with = "target", value_parser = whole(0..=1_000_000_u32))]
+    max_waiting: Option<u32>,
+    /// Messages that may wait in RabbitMQ's queue; it refuses one more
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX))]
+    queue_limit: Option<u32>,
     /// RabbitMQ's prefetch, and how many Kafka records are worked on at once
     #[arg(long, value_name = "N", value_parser = whole(1..=u16::MAX))]
     prefetch: Option<u16>,
@@ -199,6 +205,7 @@ impl LoadArgs {
         let own = self.own.read()?;
         self.check_kind(own.as_deref())?;
         self.check_path()?;
+        self.check_limits()?;
         if let Some(via) = self.reply {
             let of = match via {
                 ReplyVia::Direct | ReplyVia::Queue => Transport::Queue,
@@ -273,6 +280,8 @@ impl LoadArgs {
             durability: self.durability.unwrap_or(plain.durability),
             slow: self.slow.clone(),
             workers: self.workers.map(|workers| workers as usize),
+            max_waiting: self.max_waiting.map(|most| most as usize),
+            queue_limit: self.queue_limit,
             prefetch: self.prefetch.unwrap_or(plain.prefetch),
             partitions: self.partitions.unwrap_or(plain.partitions),
             reply: self.reply,
@@ -330,6 +339,22 @@ impl LoadArgs {
     /// Operations in flight of a closed loop.
     fn in_flight(&self) -> u32 {
         self.in_flight.unwrap_or(32)
+    }
+
+    /// Limits to what may wait.
+    fn check_limits(&self) -> anyhow::Result<()> {
+        if self.queue_limit.is_some() && self.transport != Transport::Queue {
+            return Err(usage(
+                "--queue-limit bounds a queue of RabbitMQ; expected --transport queue beside it (in the service, --max-waiting bounds what waits)",
+            ));
+        }
+        let in_slowness = self.slow.as_ref().and_then(Slowness::workers);
+        if self.max_waiting.is_some() && self.workers.is_none() && in_slowness.is_none() {
+            return Err(usage(
+                "--max-waiting bounds what waits for a worker, and without a bound on the workers nothing waits; expected --workers beside it",
+            ));
+        }
+        Ok(())
     }
 
     /// How it connects, and over what.

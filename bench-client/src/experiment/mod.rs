@@ -3,6 +3,7 @@
 //! counts bodies, and `codec` hands codecs to [`crate::micro`].
 
 mod ablation;
+mod against_theory;
 mod as_written;
 mod capacity;
 mod cells;
@@ -18,6 +19,7 @@ mod rpc_kill;
 mod side_by_side;
 pub mod size;
 mod slow;
+mod spike;
 mod streaming;
 mod tls;
 mod tuning;
@@ -98,6 +100,7 @@ pub static ALL: &[Experiment] = &[
     durability::EXPERIMENT,
     tuning::EXPERIMENT,
     slow::EXPERIMENT,
+    spike::EXPERIMENT,
     streaming::EXPERIMENT,
     connections::EXPERIMENT,
     deployed::EXPERIMENT,
@@ -116,6 +119,7 @@ pub const QUICK: [&str; 5] = ["capacity", "ladder", "size", "codec", "slow"];
 #[rustfmt::skip]
 pub const FAULTS: &[&str] = &[
     "slow",
+    "spike",
     "chain",
 ];
 

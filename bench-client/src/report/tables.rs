@@ -3,6 +3,7 @@
 
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, maybe, percentile};
+use crate::claims::overload::variant;
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
 use crate::claims::size::mean_bytes;
 use crate::results::{Arrival, CpuPerOp, Latency, Percentile, Phase, Run, Trial};
@@ -257,8 +258,13 @@ fn phase_row(cell: &CellTrials<'_>, name: &str) -> Vec<Cell> {
     } else {
         Tone::Plain
     };
+    let transport = &cell.cell.transport;
+    let of = match variant(cell.cell) {
+        variant if variant.is_empty() => transport.clone(),
+        variant => format!("{transport}, {variant}"),
+    };
     vec![
-        cell.cell.transport.as_str().into(),
+        of.into(),
         name.into(),
         grouped(planned as f64).into(),
         Cell {

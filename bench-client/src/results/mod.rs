@@ -1,12 +1,14 @@
 //! The versioned schema of a run: what `run.json` holds, as plain data, and the store that keeps it on disk.
 //! It knows no clock, no transport and no statistics: whoever fills a field owns its meaning.
 
+mod footprint;
 mod hop;
 mod run;
 pub(crate) mod store;
 mod table;
 mod trial;
 
+pub use footprint::Footprint;
 pub use hop::{Effects, Hop, HopCalls, HopPhase, Reached, Sent};
 pub use run::{
     CodecRow, Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow, WarmUp,

@@ -100,6 +100,12 @@ impl ServiceProcess {
         if let Some(workers) = recipe.workers {
             command.args(["--workers", &workers.to_string()]);
         }
+        if let Some(most) = cell.max_waiting {
+            command.args(["--max-waiting", &most.to_string()]);
+        }
+        if let Some(limit) = cell.queue_limit {
+            command.args(["--queue-limit", &limit.to_string()]);
+        }
         command.args(&recipe.calls);
         if let Some(reset) = &recipe.go_on {
             command.arg("--go-on").arg(reset);

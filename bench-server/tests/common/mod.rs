@@ -31,6 +31,7 @@ pub fn service_with(slow: &str, change: impl FnOnce(&mut Options)) -> OrderServi
             slow => slow.parse().unwrap(),
         },
         workers: None,
+        max_waiting: None,
         seed: 7,
         durability: Durability::None,
         journal: std::env::temp_dir(),

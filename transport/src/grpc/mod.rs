@@ -1,7 +1,8 @@
 //! The grpc transport: tonic on both ends, the four kinds of call of the contract. This file owns the names on the
 //! wire; `client` (with `streams` for the streaming kinds) and `server` own the ends.
 //!
-//! A refused order and a wrong Stamp are `InvalidArgument`, a failed order is `Internal`; a message that cannot be
+//! A refused order and a wrong Stamp are `InvalidArgument`, a failed order is `Internal`, one that a full service turned
+//! away is `ResourceExhausted`; a message that cannot be
 //! parsed is tonic's own `Internal`, one over the limit its `OutOfRange`. So that nobody confuses the service's word
 //! with the library's, every status of the service itself carries `hopbench-outcome` in its metadata. In a stream a
 //! refused or failed order is an answer like any other and spares the rest; what cannot be read ends the stream.
@@ -22,7 +23,7 @@ pub(crate) const LEFT_UNSET: crate::LeftUnset = crate::LeftUnset {
     service: "HTTP/2 windows and its limit of streams (Nagle is off, as tonic has it)",
 };
 
-/// Metadata of a status that the service itself decided on: `refused`, `failed`, `rejected`, `stamp`, `list` or `stopped`.
+/// Metadata of a status that the service itself decided on: `refused`, `failed`, `overloaded`, `rejected`, `stamp`, `list` or `stopped`.
 const OUTCOME: &str = "hopbench-outcome";
 
 /// Binary metadata that carries the Stamp.

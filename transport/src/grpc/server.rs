@@ -331,6 +331,7 @@ fn answer(reply: Reply) -> Result<Answer, Status> {
         Reply::Done(answer) => Ok(answer),
         Reply::Refused(text) => Err(decided(Code::InvalidArgument, &text, "refused")),
         Reply::Failed(text) => Err(decided(Code::Internal, &text, "failed")),
+        Reply::Overloaded(text) => Err(decided(Code::ResourceExhausted, &text, "overloaded")),
     }
 }
 

@@ -211,7 +211,7 @@ async fn handle<S: Service>(service: S, out: Arc<Out>, max_body: usize, delivery
     } else {
         match handled {
             Ok((Reply::Done(_), _)) => true,
-            Ok((Reply::Refused(reason) | Reply::Failed(reason), _)) => {
+            Ok((Reply::Refused(reason) | Reply::Failed(reason) | Reply::Overloaded(reason), _)) => {
                 bury(channel, &out.dead, &delivery, reason).await
             }
             Err(rejected) => bury(channel, &out.dead, &delivery, rejected.reason).await,

@@ -112,6 +112,9 @@ pub(super) fn judge(confirmation: Confirmation) -> CallResult {
             "returned",
             format!("RabbitMQ returned the order: {}", returned.reply_text),
         ),
-        Confirmation::Nack(None) => failed("nack", "RabbitMQ could not store the order".into()),
+        Confirmation::Nack(None) => failed(
+            "nack",
+            "RabbitMQ did not take the order: its queue is full, or it could not be stored".into(),
+        ),
     }
 }

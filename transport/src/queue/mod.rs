@@ -78,6 +78,8 @@ struct Route {
     queue: ShortString,
     /// Dead-letter exchange and queue alike.
     dead: ShortString,
+    /// Messages that may wait; none: unbounded.
+    limit: Option<u32>,
     class: Class,
 }
 
@@ -114,6 +116,7 @@ impl Route {
             exchange: short("")?,
             queue: short("orders")?,
             dead: short("dead")?,
+            limit: settings.queue_limit,
             class: Class::of(settings.durability),
         })
     }
@@ -248,6 +251,11 @@ impl Route {
         if quorum {
             arguments.insert("x-queue-type".into(), long("quorum"));
         }
+        if let Some(limit) = self.limit {
+            arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(limit.into()));
+            // The default drops the oldest message, which was accepted: this one refuses the newest, and says so.
+            arguments.insert("x-overflow".into(), long("reject-publish"));
+        }
         let options = QueueDeclareOptions {
             durable,
             ..Default::default()
@@ -287,6 +295,12 @@ impl Route {
             (
                 "queue-type",
                 if quorum { "quorum" } else { "classic" }.into(),
+            ),
+            (
+                "max-length",
+                self.limit.map_or("unbounded".into(), |limit| {
+                    format!("{limit}, reject-publish")
+                }),
             ),
             ("durable", durable.to_string()),
             ("delivery-mode", delivery_mode.to_string()),

@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
 use hyper::service::service_fn;
@@ -31,6 +31,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// After how many seconds an order that was turned away may come again: HTTP has no shorter unit.
+const SOON: HeaderValue = HeaderValue::from_static("1");
 const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
 
 /// The interface in OpenAPI's words; a test holds it against what this listener does.
@@ -233,6 +235,7 @@ async fn answer<S: Service>(shared: &Shared<S>, kind: Kind, request: Request) ->
         ),
         Reply::Refused(text) => problem(StatusCode::UNPROCESSABLE_ENTITY, text),
         Reply::Failed(text) => problem(StatusCode::INTERNAL_SERVER_ERROR, text),
+        Reply::Overloaded(text) => overloaded(text),
     }
 }
 
@@ -326,6 +329,12 @@ async fn wrong_method<S: Service>(State(shared): State<Shared<S>>, request: Requ
 fn reject<S: Service>(desk: &Desk<S>, (what, status, text): Rejected) -> Response {
     desk.rejected(what);
     problem(status, text)
+}
+
+fn overloaded(text: String) -> Response {
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, SOON);
+    response
 }
 
 fn problem(status: StatusCode, error: String) -> Response {

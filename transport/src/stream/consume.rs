@@ -321,7 +321,9 @@ async fn handle<S: Service>(service: S, max_body: usize, out: Out, record: Owned
     }
     let reason = match handled {
         Ok((Reply::Done(_), _)) => return true,
-        Ok((Reply::Refused(reason) | Reply::Failed(reason), _)) => reason,
+        Ok((Reply::Refused(reason) | Reply::Failed(reason) | Reply::Overloaded(reason), _)) => {
+            reason
+        }
         Err(rejected) => rejected.reason,
     };
     bury(out.undertaker, &out.dead, out.stopped, &record, &reason).await

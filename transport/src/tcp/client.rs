@@ -219,6 +219,7 @@ impl Slot {
             Status::Refused => CallResult::Refused(text()),
             Status::Failed => net::failed_there("failed", text()),
             Status::Rejected => net::failed_there("rejected", text()),
+            Status::Overloaded => net::failed_there("overloaded", text()),
         };
         self.end(result, body.len());
     }

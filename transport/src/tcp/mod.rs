@@ -7,7 +7,7 @@
 //! ```
 //! An answer frame, one per request and in their order:
 //! ```text
-//! length u32 | status u8 (0 answer, 1 refused, 2 failed, 3 rejected) | body: the encoded answer, else a sentence
+//! length u32 | status u8 (0 answer, 1 refused, 2 failed, 3 rejected, 4 overloaded) | body: the encoded answer, else a sentence
 //! ```
 //! After a frame that cannot be read on from (too long, cut short, unknown kind or flags) the server answers
 //! `rejected` and closes; a frame whose body or Stamp is malformed is answered `rejected` and the connection goes on.
@@ -54,6 +54,7 @@ enum Status {
     Refused = 1,
     Failed = 2,
     Rejected = 3,
+    Overloaded = 4,
 }
 
 /// A request as it stands in the input buffer.
@@ -206,10 +207,11 @@ fn take_answer(input: &[u8], limit: usize) -> Result<Option<Answered<'_>>, Broke
         1 => Status::Refused,
         2 => Status::Failed,
         3 => Status::Rejected,
+        4 => Status::Overloaded,
         other => {
             return Err(Broken::new(
                 "tcp status",
-                format!("expected a status of 0 to 3, got {other}"),
+                format!("expected a status of 0 to 4, got {other}"),
             ));
         }
     };

@@ -189,6 +189,7 @@ fn ready(reply: Reply, format: Format) -> Pending {
         Reply::Done(answer) => Pending::Ready(Status::Answer, answer.encode(format)),
         Reply::Refused(text) => Pending::Ready(Status::Refused, text.into()),
         Reply::Failed(text) => Pending::Ready(Status::Failed, text.into()),
+        Reply::Overloaded(text) => Pending::Ready(Status::Overloaded, text.into()),
     }
 }
 

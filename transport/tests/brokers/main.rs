@@ -281,6 +281,42 @@ async fn an_address_shows_no_password_wherever_it_is_printed() {
 }
 
 #[tokio::test]
+async fn a_full_queue_refuses_the_newest_publish_and_keeps_what_it_took() {
+    const LIMIT: u32 = 100;
+    with(
+        Durability::Process,
+        async |broker: Rabbit, settings: Settings| {
+            let settings = Settings {
+                queue_limit: Some(LIMIT),
+                ..settings
+            };
+            let caller = broker.connect(&settings).await.unwrap();
+            assert_eq!(caller.in_force()["max-length"], "100, reject-publish");
+            let mut sender = Sender::new(Format::Protobuf);
+            sender.send(&caller, 1_000).await;
+            let taken = sender.ledger.acknowledged.len();
+            assert_eq!(sender.failures.get("nack"), Some(&(1_000 - taken)));
+            assert!(taken >= LIMIT.into(), "{taken} were taken");
+            assert_eq!(broker.backlog(&settings).await.unwrap(), taken);
+            let service = Ledgered::default();
+            let listener = broker.serve(&settings, service.clone()).await.unwrap();
+            until("what was taken is handled", || service.delivered() == taken).await;
+            // There is room again.
+            sender.send(&caller, 1).await;
+            until("one more is handled", || service.delivered() == taken + 1).await;
+            listener.stop().await;
+            let balance = service.balance(&sender.ledger);
+            assert_eq!(
+                (balance.lost, balance.recovered),
+                (Some(0), Some(0)),
+                "{balance:?}"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_blob_travels_as_a_blob() {
     async fn blob<B: Broker>() {
         with(

@@ -53,6 +53,8 @@ pub enum Pace {
     Odd(Duration),
     /// It fails.
     Fails,
+    /// It turns everybody away.
+    Full,
     /// It panics.
     Panics,
 }
@@ -103,7 +105,9 @@ impl Service for Shop {
         let shop = self.clone();
         let pace = *self.0.pace.lock().unwrap();
         async move {
-            if let Some(stamp) = origin.stamp {
+            if let Some(stamp) = origin.stamp
+                && !matches!(pace, Pace::Full)
+            {
                 shop.deliver(&message, stamp);
             }
             let odd = origin.stamp.is_some_and(|stamp| stamp.sequence % 2 == 1);
@@ -111,6 +115,7 @@ impl Service for Shop {
                 Pace::Every(time) => tokio::time::sleep(time).await,
                 Pace::Odd(time) if odd => tokio::time::sleep(time).await,
                 Pace::Fails => return Reply::Failed("this shop fails".into()),
+                Pace::Full => return Reply::Overloaded("this shop is full".into()),
                 Pace::Panics => panic!("this shop panics"),
                 Pace::Odd(_) | Pace::AtOnce => {}
             }

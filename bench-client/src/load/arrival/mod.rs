@@ -85,6 +85,25 @@ impl Profile {
     }
 }
 
+/// As it is read: `200:1s,2000:5s,200`, `500..5000:30s`.
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, piece) in self.pieces.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{}", piece.from)?;
+            if piece.from != piece.to {
+                write!(f, "..{}", piece.to)?;
+            }
+            if piece.seconds.is_finite() {
+                write!(f, ":{}s", piece.seconds)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl std::str::FromStr for Profile {
     type Err = String;
 
@@ -152,6 +171,14 @@ impl Arrival {
     pub fn constant(per_second: f64) -> Self {
         Self::Rate {
             profile: Profile::constant(per_second),
+            spacing: Spacing::Even,
+        }
+    }
+
+    /// Evenly spaced within a rate that changes.
+    pub fn even(profile: Profile) -> Self {
+        Self::Rate {
+            profile,
             spacing: Spacing::Even,
         }
     }

@@ -3,6 +3,7 @@
 use super::Picture;
 use super::style::{self, DASHES, INK, MUTED, place};
 use super::theory;
+use crate::claims::overload::is_primary;
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
 use crate::report::format::ns;
 use crate::results::{Percentile, Phase, Run, SeriesBin, Trial};
@@ -47,7 +48,7 @@ struct Column {
 pub(super) fn picture(run: &Run) -> Picture {
     let found = experiments(run).into_iter().find_map(|experiment| {
         let mut columns: Vec<Column> = Vec::new();
-        for cell in cells(run, experiment).iter().filter(|c| is_base(c.cell)) {
+        for cell in primary_first(run, experiment).iter() {
             // A transport's first cell is the plain one.
             if columns.iter().all(|c| c.transport != cell.cell.transport) {
                 columns.extend(column(cell));
@@ -83,12 +84,18 @@ pub(super) fn picture(run: &Run) -> Picture {
     Picture::drawn(NAME, title, text, move |title| draw(&columns, title))
 }
 
+/// An experiment's cells, those that claims are judged on before their variants.
+fn primary_first<'r>(run: &'r Run, experiment: &str) -> Vec<CellTrials<'r>> {
+    let mut all = cells(run, experiment);
+    all.retain(|c| is_base(c.cell));
+    all.sort_by_key(|c| !is_primary(c.cell));
+    all
+}
+
 /// Accept p50 of the slow phase, over all blocks.
 fn wait(run: &Run, experiment: &str, transport: &str) -> Option<String> {
-    let all = cells(run, experiment);
-    let cell = all
-        .iter()
-        .find(|c| c.cell.transport == transport && is_base(c.cell))?;
+    let all = primary_first(run, experiment);
+    let cell = all.iter().find(|c| c.cell.transport == transport)?;
     let slow = |t: &'_ Trial| t.phases.iter().position(|p| p.name == SLOW);
     let parts = cell
         .kept()

@@ -1,0 +1,133 @@
+//! Ten times the rate for five seconds over a worker of fixed capacity: does the queue buffer it and drain, and what does
+//! a synchronous caller see, with a bounded queue in front of the worker and without?
+
+use super::{Experiment, Group, Suite, against_theory};
+use crate::cell::Cell;
+use crate::claims;
+use crate::load::{Arrival, Mode, SpanPlan, Stop};
+use crate::results::{Run, Table};
+use bench_proto::Durability;
+use bench_transport::Transport;
+use std::time::Duration;
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "spike",
+    question: "Ten times the rate for five seconds over workers of fixed capacity: who is turned away, who waits, and how does it drain?",
+    claims: &["spike"],
+    groups,
+    // What it shows are thousands of orders: three blocks tell. It is no part of the quick suite.
+    blocks: |suite| match suite {
+        Suite::Quick => 0,
+        Suite::Wide => 10,
+        _ => 3,
+    },
+    analysis,
+};
+
+/// Orders per second before and after, and ten times as many in the spike.
+const RATE: u64 = 200;
+const SPIKE: u64 = 10 * RATE;
+/// What each worker takes over an order.
+const WORK: &str = "5ms";
+/// Orders that may wait where there is a limit: under 0.3 s of work, far inside the deadline.
+const ROOM: u32 = 400;
+
+/// How long and how much.
+#[derive(Clone, Copy)]
+struct Size {
+    before_ms: u64,
+    spike_ms: u64,
+    after_ms: u64,
+    workers: u16,
+    deadline: Duration,
+}
+
+impl Size {
+    fn of(suite: Suite) -> Self {
+        match suite {
+            // Named by itself, for a look: 4 workers do 800/s, so 1,200 wait after a second, and nobody's deadline passes.
+            Suite::Quick => Self {
+                before_ms: 300,
+                spike_ms: 1_000,
+                after_ms: 2_700,
+                workers: 4,
+                deadline: Duration::from_secs(5),
+            },
+            // 7 workers do 1,400/s: 3,000 wait after five seconds, the last of them 1.5 s, past a deadline of 1 s. They
+            // drain in 2.5 s; Kafka, which keeps a key on one worker, takes longer.
+            _ => Self {
+                before_ms: 300,
+                spike_ms: 5_000,
+                after_ms: 4_000,
+                workers: 7,
+                deadline: Duration::from_secs(1),
+            },
+        }
+    }
+}
+
+fn groups(suite: Suite) -> Vec<Group> {
+    let size = Size::of(suite);
+    let plain = |transport| cell(transport, size);
+    let bounded = |transport| Cell {
+        max_waiting: Some(ROOM as usize),
+        ..plain(transport)
+    };
+    let limited = Cell {
+        queue_limit: Some(ROOM),
+        ..plain(Transport::Queue)
+    };
+    vec![vec![
+        plain(Transport::Rest),
+        bounded(Transport::Rest),
+        plain(Transport::Grpc),
+        bounded(Transport::Grpc),
+        plain(Transport::Queue),
+        limited,
+        plain(Transport::Stream),
+    ]]
+}
+
+fn cell(transport: Transport, size: Size) -> Cell {
+    let at = Duration::from_millis;
+    let (begins, ends) = (size.before_ms, size.before_ms + size.spike_ms);
+    let span = |name: &str, start, end| SpanPlan {
+        name: name.into(),
+        start: at(start),
+        end: at(end),
+    };
+    let rate = format!("{RATE}:{begins}ms,{SPIKE}:{}ms,{RATE}", size.spike_ms);
+    Cell {
+        mode: Mode::Open(Arrival::even(
+            rate.parse().expect("the experiment's own rate parses"),
+        )),
+        durability: Durability::Process,
+        stop: Stop::after(at(ends + size.after_ms)),
+        warmup: at(300),
+        grace: Duration::from_secs(15),
+        timeout: size.deadline,
+        workers: Some(size.workers.into()),
+        prefetch: size.workers,
+        partitions: size.workers.into(),
+        slow: Some(WORK.parse().expect("the experiment's own slowness parses")),
+        phases: vec![
+            span("before", 0, begins),
+            span(claims::spike::SPIKE, begins, ends),
+            span("after", ends, ends + size.after_ms),
+        ],
+        // HTTP/1.1 carries one order per connection: enough of them for all that wait.
+        connections: if transport == Transport::Rest {
+            2_048
+        } else {
+            Cell::new(transport).connections
+        },
+        ..Cell::new(transport)
+    }
+}
+
+fn analysis(run: &Run) -> Vec<Table> {
+    vec![
+        claims::spike::table(&against_theory::in_order(run, "spike")),
+        against_theory::table(run, "spike", claims::spike::SPIKE),
+    ]
+}
