@@ -1,0 +1,163 @@
+//! The experiments in which more arrives than is done, as tiny plans over real brokers: counts, ledgers, and a row for each
+//! figure of theory; never a time.
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn client() -> Command {
+    let mut command = Command::cargo_bin("bench-client").expect("the program under test is built");
+    command.timeout(std::time::Duration::from_secs(240));
+    command
+}
+
+/// Told to do without brokers, it does; otherwise a missing broker fails the test.
+fn with_brokers() -> bool {
+    std::env::var_os("HOPBENCH_SKIP_BROKERS").is_none_or(|value| value != "1")
+}
+
+fn list<'v>(value: &'v Value, name: &str) -> &'v Vec<Value> {
+    value[name]
+        .as_array()
+        .unwrap_or_else(|| panic!("no {name} in {value}"))
+}
+
+fn rows(run: &Value, table: usize) -> usize {
+    list(&list(run, "tables")[table], "rows").len()
+}
+
+/// One block of an experiment at its quick size: every order has one end, and none that was acknowledged is lost.
+fn sound(experiment: &str, tables: usize) -> Value {
+    let transports = if with_brokers() {
+        "rest,grpc,queue,stream"
+    } else {
+        eprintln!("queue and stream skipped: HOPBENCH_SKIP_BROKERS=1");
+        "rest,grpc"
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let output = client()
+        .args([
+            "run",
+            experiment,
+            "--blocks",
+            "1",
+            "--transport",
+            transports,
+        ])
+        .args(["--warm-up", "0s", "--reruns", "0", "--json", "--quiet"])
+        .arg("--out")
+        .arg(folder.path().join("run"))
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    // The machine may be too busy for a headline (3); everything else must have worked.
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)),
+        "{experiment}: {said}"
+    );
+    let run: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{experiment}: {error}; it said: {said}"));
+    assert!(list(&run, "skipped").is_empty(), "{run}");
+    for trial in list(&run, "trials") {
+        let count = |name: &str| {
+            trial["ledger"][name]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{name}: {trial}"))
+        };
+        let ends = ["acknowledged", "refused", "failed", "timed_out", "open"];
+        assert_eq!(count("attempted"), ends.map(count).iter().sum::<u64>());
+        assert_eq!((count("lost"), count("unexpected")), (0, 0), "{trial}");
+    }
+    let made = list(&run, "tables");
+    assert_eq!(made.len(), tables, "{experiment}");
+    for table in made {
+        for row in list(table, "rows") {
+            let values = row.as_array().map(Vec::len);
+            assert_eq!(values, Some(list(table, "columns").len()), "{table}");
+        }
+    }
+    run
+}
+
+/// Trials whose figures a table may use: on a busy machine lateness can make one INVALID.
+fn usable(run: &Value) -> Vec<&Value> {
+    list(run, "trials")
+        .iter()
+        .filter(|trial| trial["validity"]["state"] != "INVALID")
+        .collect()
+}
+
+/// Every order is planned in one phase, and the row of each figure says how it stands to its formula.
+fn beside_theory(run: &Value, table: usize, phases: [&str; 3]) {
+    for trial in list(run, "trials") {
+        let names: Vec<&str> = list(trial, "phases")
+            .iter()
+            .map(|phase| phase["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, phases, "{trial}");
+        let planned: u64 = list(trial, "phases")
+            .iter()
+            .map(|phase| phase["planned"].as_u64().unwrap())
+            .sum();
+        assert_eq!(trial["ledger"]["attempted"], planned, "{trial}");
+    }
+    for row in list(&list(run, "tables")[table], "rows") {
+        let they = row[4]["text"].as_str().unwrap();
+        // Whether they agree is a finding, and no matter of a test on a busy machine.
+        let known = [
+            "agrees",
+            "measured above",
+            "measured below",
+            "cannot be compared",
+        ];
+        assert!(known.contains(&they), "{row}");
+        assert!(row[5]["interval"]["point"].is_number(), "{row}");
+    }
+}
+
+#[test]
+fn the_slow_phase_stands_beside_its_theory() {
+    let run = sound("slow", 1);
+    beside_theory(&run, 0, ["before", "slow", "after"]);
+    // Backlog, drain, longest completion; and of a synchronous caller the calls in flight.
+    let figures = |trial: &&Value| match trial["cell"]["transport"].as_str() {
+        Some("rest" | "grpc") => 4,
+        _ => 3,
+    };
+    let expected: usize = usable(&run).iter().map(figures).sum();
+    assert_eq!(rows(&run, 0), expected);
+}
+
+#[test]
+fn a_spike_is_shed_by_a_full_service_refused_by_a_full_queue_and_taken_by_the_rest() {
+    let run = sound("spike", 2);
+    beside_theory(&run, 1, ["before", "spike", "after"]);
+    assert_eq!(
+        list(&run, "trials").len(),
+        if with_brokers() { 7 } else { 4 }
+    );
+    assert_eq!(rows(&run, 0), usable(&run).len());
+    let mut limits = 0;
+    for trial in list(&run, "trials") {
+        let counter = |name: &str| trial["counters"][name].as_u64().unwrap_or(0);
+        let ledger = |name: &str| trial["ledger"][name].as_u64().unwrap();
+        let named = match trial["cell"]["transport"].as_str().unwrap() {
+            "rest" => counter("failed: status-503"),
+            "grpc" => counter("failed: ResourceExhausted"),
+            _ => 0,
+        };
+        let (shed, nacked) = (counter("shed"), counter("failed: nack"));
+        let factors = &trial["cell"]["factors"];
+        // What was turned away is counted alike on both sides, and reached no handler.
+        assert_eq!(shed, named, "{trial}");
+        assert_eq!(shed > 0, factors["max_waiting"].is_string(), "{trial}");
+        assert_eq!(nacked > 0, factors["queue_limit"].is_string(), "{trial}");
+        limits += u32::from(shed + nacked > 0);
+        assert_eq!(
+            ledger("delivered"),
+            ledger("acknowledged") + ledger("recovered"),
+            "{trial}"
+        );
+        assert!(ledger("delivered") + shed + nacked <= ledger("attempted"));
+    }
+    assert_eq!(limits, if with_brokers() { 3 } else { 2 });
+}
