@@ -22,6 +22,10 @@ fn transports() -> &'static str {
 
 /// Runs one block of an experiment at its quick size; what was planned and what came of it.
 fn run(experiment: &str) -> (Vec<String>, Value) {
+    run_with(experiment, &[])
+}
+
+fn run_with(experiment: &str, more: &[&str]) -> (Vec<String>, Value) {
     let arguments = [
         "run",
         experiment,
@@ -45,6 +49,7 @@ fn run(experiment: &str) -> (Vec<String>, Value) {
     let output = client()
         .args(arguments)
         .args(["--warm-up", "0s", "--reruns", "0"])
+        .args(more)
         .args(["--json", "--quiet", "--out"])
         .arg(folder.path().join("run"))
         .output()
@@ -180,6 +185,27 @@ fn the_ablation_has_its_terms_for_both_orders_and_they_add_up() {
         };
         let steps: f64 = (1..5).map(cost).sum();
         assert!((steps - cost(5)).abs() < 1e-6, "{terms:?}");
+    }
+}
+
+#[test]
+fn a_planted_slower_codec_shows_in_the_format_term_alone() {
+    // Hundreds of µs per encoding and decoding: far above what a busy machine adds to the CPU of an order.
+    let (_, run) = run_with("ablation", &["--plant", "codec=protobuf:100000"]);
+    let table = &list(&run, "tables")[0];
+    for terms in list(table, "rows").chunks(6) {
+        let cost = |name: &str| {
+            let row = terms
+                .iter()
+                .find(|row| row[0]["text"].as_str().unwrap().starts_with(name))
+                .unwrap_or_else(|| panic!("no term '{name}…' in {terms:?}"));
+            row[2]["interval"]["point"].as_f64().unwrap()
+        };
+        let format = cost("format:");
+        assert!(format > 100.0, "µs of CPU per order: {terms:?}");
+        for other in ["HTTP/1.1 →", "interaction", "HTTP/2 + protobuf →"] {
+            assert!(cost(other).abs() < format / 4.0, "{other}: {terms:?}");
+        }
     }
 }
 
