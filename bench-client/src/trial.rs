@@ -14,7 +14,7 @@ use crate::fault;
 use crate::footprint;
 use crate::generator::{Assignment, Generator, Signal};
 use crate::load::series::Series;
-use crate::load::{Record, Share};
+use crate::load::{Record, Share, Watch};
 use crate::meters::Meters;
 use crate::results;
 use crate::service::{self, Control, Fleet, Launch, Paused, RelayProcess};
@@ -55,6 +55,8 @@ pub struct Surroundings {
     pub zero_ns: u64,
     /// Faults planted into the service's ledger (tests of the accounting), or a slower codec into both ends.
     pub plant: Option<String>,
+    /// Who looks on while it measures, if anybody does.
+    pub watch: Option<Watch>,
 }
 
 /// Plants the slower codec that `plant` names, if it names one, into this process; the service gets the same text.
@@ -211,6 +213,7 @@ async fn measure(
                     of: cell.threads,
                 },
                 cpus: surroundings.placement.client.clone(),
+                watch: surroundings.watch.clone(),
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -273,6 +276,8 @@ async fn drive(
     .await;
     let flushes = || subject.disk.as_ref().and_then(Disk::flushes);
     let flushes_before = flushes();
+    let looking = || surroundings.watch.as_ref().map_or(0, Watch::spent_ns);
+    let looking_before = looking();
     let before = meters.read();
     let windows = async {
         for generator in generators.iter_mut() {
@@ -305,7 +310,9 @@ async fn drive(
     let (ended, broker) = footprint::during(&watched, all).await;
     let ((), (), injected) = ended?;
     drop(paused);
-    let usage = meters.read().since(&before);
+    let mut usage = meters.read().since(&before);
+    // Drawing what goes on carries no order.
+    usage.client.cpu_ns = (usage.client.cpu_ns).saturating_sub(looking() - looking_before);
     let flushes = flushes()
         .zip(flushes_before)
         .map(|(now, before)| now - before);

@@ -310,5 +310,6 @@ fn surroundings(options: &Options) -> anyhow::Result<Surroundings> {
         seed: options.seed,
         zero_ns: bench_host::clock::now_ns(),
         plant: None,
+        watch: None,
     })
 }

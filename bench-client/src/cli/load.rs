@@ -1,12 +1,15 @@
 //! `bench-client load`: one ad-hoc load run.
 
+use super::after::After;
+use super::live::{self, Live};
 use super::own::{OwnArgs, weighed};
 use super::run::Pin;
 use super::{Exit, print, usage};
 use crate::address;
+use crate::baseline;
 use crate::cell::Cell;
 use crate::fault::{self, Fault};
-use crate::load::{Arrival, Mode, Profile, Spacing, Stop};
+use crate::load::{Arrival, Mode, Profile, Spacing, Stop, Watch};
 use crate::own::Own;
 use crate::results::{self, State};
 use crate::service::{Control, Launch};
@@ -31,10 +34,23 @@ const MOST_OPERATIONS: u64 = 1_000_000_000_000;
 /// Beyond this a delay is a slip of the unit, not a network.
 const LONGEST_RELAY: Duration = Duration::from_secs(10);
 
+/// What takes longer says so.
+const UNTOLD: Duration = Duration::from_secs(2);
+
 /// Flags of `load`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 RATE is per second: 2000; steps 500:10s,1000:10s; a ramp 500..5000:30s; a spike 200:10s,2000:5s,200:10s.
+
+EXPR is a figure, a comparison and a value: p50, p90, p99, p99.9, max or mean of accept, or completion.p99, service.p99,
+lateness.p99 and so on, against a time; errors, failed, refused, timeouts, lost, duplicated, reordered, recovered,
+unexpected against a count or a share (%); rate against 1000/s; cpu, cpu.client, cpu.service, cpu.broker per operation.
+What was not measured counts as crossed, and so does a percentile that is only known to be above its bound.
+
+A baseline is a run in results/baselines/NAME. One trial is one observation: save it some times under the same name, and
+--baseline judges a new one by their spread (`compare` sets two baselines against each other).
+
+Exit status: 0 done; 1 failed; 2 bad usage; 3 the trial was INVALID; 4 a threshold was crossed.
 
 Examples:
   bench-client load --transport rest --in-flight 32 --duration 5s --payload O3
@@ -42,6 +58,9 @@ Examples:
   bench-client load --transport rest --rate 500 --payload-file orders.jsonl
   bench-client load --transport grpc --proto cart.proto --message shop.v1.Cart --payload-file carts.jsonl
   bench-client load --transport queue --rate 200 --duration 30s --slow '0s..10s 1ms; 10s..20s 200ms; 20s.. 1ms workers=8'
+  bench-client load --transport rest --rate 500 --duration 30s --fail-if 'p99>20ms' --fail-if 'errors>0.1%' --fail-if 'lost>0'
+  bench-client load --transport queue --rate 500 --save main
+  bench-client load --transport queue --rate 500 --baseline main
   bench-client load --transport grpc --rate 1000 --target 127.0.0.1:50051 --control 127.0.0.1:9000 --token-file token")]
 pub(super) struct LoadArgs {
     /// tcp, rest, grpc, queue (RabbitMQ) or stream (Kafka)
@@ -168,10 +187,34 @@ pub(super) struct LoadArgs {
     /// Print the trial as JSON, alone, on stdout
     #[arg(long)]
     json: bool,
+    /// No live view; without a terminal, and with --json, there is none anyhow
+    #[arg(long)]
+    no_tui: bool,
     /// Plant faults into the service's ledger: drop=1/1000,double=1/1000,swap=1/1000; or a slower codec into both ends:
     /// codec=protobuf:10000
     #[arg(long, hide = true, conflicts_with = "target")]
     plant: Option<String>,
+    #[command(flatten)]
+    after: After,
+}
+
+fn in_words(cell: &Cell) -> String {
+    format!(
+        "{} carries {} as {}, {}",
+        cell.transport,
+        cell.payload,
+        cell.format,
+        baseline::load(&cell.mode)
+    )
+}
+
+/// Marks a trial whose window its user ended: the service still counted by the window that was planned.
+fn cut_short(trial: &mut results::Trial) {
+    trial.validity.state = trial.validity.state.max(State::Suspect);
+    trial.validity.reasons.push(format!(
+        "ended by hand after {:.1} s: what was completed in its drain counts as completed in the window; it is neither kept nor compared as a baseline",
+        trial.window_s
+    ));
 }
 
 /// Spacing on the command line.
@@ -385,8 +428,9 @@ impl LoadArgs {
         Ok(())
     }
 
-    pub(super) async fn execute(self) -> anyhow::Result<Exit> {
+    pub(super) async fn execute(self, quiet: bool) -> anyhow::Result<Exit> {
         let cell = self.cell()?;
+        self.check_thresholds()?;
         if let Some(own) = cell.own.as_deref().filter(|_| !self.json) {
             print(&report::own(&weighed(own, self.seed)))?;
         }
@@ -411,7 +455,21 @@ impl LoadArgs {
             seed: self.seed,
             zero_ns: bench_host::clock::now_ns(),
             plant: self.plant.clone(),
+            watch: (!(self.no_tui || self.json || quiet) && live::is_possible())
+                .then(Watch::default),
         };
+        let kept = self
+            .after
+            .open(&cell, &surroundings, self.target.is_none())?;
+        // A terminal that cannot be drawn on is no reason not to run.
+        let watch = surroundings.watch.clone();
+        let live = watch
+            .as_ref()
+            .and_then(|watch| Live::start(in_words(&cell), cell.stop, watch.clone()).ok());
+        let expected = cell.expected_time();
+        if live.is_none() && !quiet && expected > UNTOLD {
+            eprintln!("{}: about {} s", in_words(&cell), expected.as_secs());
+        }
         let run = trial::fresh_run_id();
         let mut trial = match &self.target {
             None => trial::run(&cell, run, &surroundings).await?,
@@ -434,13 +492,27 @@ impl LoadArgs {
                 trial::run_elsewhere(&cell, run, &elsewhere, &surroundings).await?
             }
         };
+        drop(live);
         trial.experiment = "load".into();
+        let is_cut_short = watch.is_some_and(|watch| watch.is_halted());
+        if is_cut_short {
+            cut_short(&mut trial);
+        }
         self.show(&trial)?;
-        Ok(if trial.validity.state == State::Invalid {
-            Exit::Invalid
-        } else {
-            Exit::Done
+        let kept = kept.filter(|_| !is_cut_short);
+        let crossed = self.after.conclude(kept, &trial, self.json)?;
+        Ok(match trial.validity.state {
+            // Of a trial that cannot be trusted no threshold says anything.
+            State::Invalid => Exit::Invalid,
+            _ if crossed => Exit::Threshold,
+            _ => Exit::Done,
         })
+    }
+
+    /// Refuses a threshold on what this run cannot measure.
+    fn check_thresholds(&self) -> anyhow::Result<()> {
+        let is_known = self.target.is_none() || self.control.is_some();
+        self.after.check(self.rate.is_some(), is_known)
     }
 
     fn show(&self, trial: &results::Trial) -> anyhow::Result<()> {

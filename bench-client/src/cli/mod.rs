@@ -1,10 +1,13 @@
 //! The command line: what the user may say, and what he is told. Bad input is refused before anything starts.
 
 mod advise;
+mod after;
 mod calibrate;
+mod compare;
 mod config;
 mod doctor;
 mod list;
+mod live;
 mod load;
 mod manual;
 mod own;
@@ -41,6 +44,8 @@ pub enum Exit {
     Usage = 2,
     /// A trial was INVALID, or a cell kept too few blocks for a headline.
     Invalid = 3,
+    /// A threshold of `load --fail-if` was crossed.
+    Threshold = 4,
 }
 
 /// REST, gRPC, a queue or a stream? Measures it on this machine and gives each claim a verdict.
@@ -49,14 +54,17 @@ pub enum Exit {
     version,
     max_term_width = 100,
     after_help = "\
-Exit status: 0 done; 1 failed; 2 bad usage or config; 3 a trial was INVALID or a cell kept too few blocks.
+Exit status: 0 done; 1 failed; 2 bad usage or config; 3 a trial was INVALID or a cell kept too few blocks; 4 a threshold
+was crossed (`load --fail-if`).
 Flags of run, load and calibrate may stand in hopbench.toml or in HOPBENCH_SECTION__KEY instead (see `config --help`).
 
 Examples:
   bench-client doctor
   bench-client run --suite quick
   bench-client load --transport grpc --rate 2000 --duration 10s --payload O3
-  bench-client report results/2026-01-31T12-00-00Z"
+  bench-client load --transport rest --rate 500 --fail-if 'p99>20ms' --fail-if 'errors>0.1%'
+  bench-client report results/2026-01-31T12-00-00Z
+  bench-client compare results/before results/after"
 )]
 struct Cli {
     /// Read this file instead of hopbench.toml in the working directory
@@ -105,6 +113,8 @@ Examples:
         #[arg(long)]
         markdown: bool,
     },
+    /// Set two runs against each other, cell by cell: faster, slower, or no difference seen and what would have been
+    Compare(compare::CompareArgs),
     /// Print messages of a corpus, for tools that send a body from a file
     #[command(hide = true)]
     Payload(payload::Payload),
@@ -257,9 +267,10 @@ impl Command {
     async fn execute(self, quiet: bool, settings: &Settings) -> anyhow::Result<Exit> {
         match self {
             Self::Run(run) => run.execute(quiet).await,
-            Self::Load(load) => load.execute().await,
+            Self::Load(load) => load.execute(quiet).await,
             Self::Payload(payload) => payload.execute(),
             Self::Advise(advise) => advise.execute(),
+            Self::Compare(compare) => compare.execute(),
             Self::Calibrate(calibrate) => calibrate.execute(quiet).await,
             Self::Doctor(doctor) => doctor.execute(quiet).await,
             Self::Config(config) => config.execute(&Cli::command(), settings),

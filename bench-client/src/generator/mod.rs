@@ -5,7 +5,7 @@ mod orders;
 
 use crate::cell::Cell;
 use crate::fault::Seen;
-use crate::load::{self, Arrival, Clock, HostClock, Load, Mode, Record, Share, Stop};
+use crate::load::{self, Arrival, Clock, HostClock, Load, Mode, Record, Share, Stop, Watch};
 use anyhow::Context;
 use bench_host::place::Cpus;
 use bench_transport::{Caller, Counters, Settings, Transport, grpc, queue, rest, stream, tcp};
@@ -33,6 +33,8 @@ pub struct Assignment {
     pub share: Share,
     /// CPUs to pin the thread to; everywhere if none.
     pub cpus: Option<Cpus>,
+    /// Who looks on while it measures, if anybody does.
+    pub watch: Option<Watch>,
 }
 
 /// What the thread tells, in this order.
@@ -200,6 +202,7 @@ async fn generate<C: Caller>(
         run,
         seed,
         share,
+        watch,
         ..
     } = &assignment;
     let corpus = cell.corpus(caller.format(), *seed);
@@ -258,9 +261,17 @@ async fn generate<C: Caller>(
         ..warmup
     };
     let ended = tell.clone();
-    let record = load::run(&measured, &mut clock, start_ns, issue(*run), move || {
+    let window_ended = move || {
         let _ = ended.send(Signal::WindowEnded);
-    })
+    };
+    let record = load::run_watched(
+        &measured,
+        &mut clock,
+        start_ns,
+        issue(*run),
+        window_ended,
+        watch.clone(),
+    )
     .await;
     let counters = caller.counters().since(before);
     let (wrong, failures) = (orders.wrong.take(), orders.failures.take());

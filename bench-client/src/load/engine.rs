@@ -1,6 +1,7 @@
 //! Releases operations and records what comes of them. Open and closed loop differ only in what decides the next
 //! planned instant; everything after the release is [`Shared::operate`].
 
+use super::live::{self, Watch};
 use super::recorder::{Recorder, Released};
 use super::slots::Slots;
 use super::{Arrival, Clock, Load, Mode, Operation, Outcome, Record};
@@ -8,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A pacer that is behind releases this many operations in a row before it lets their tasks and the I/O run.
 const LATE_BURST: u32 = 16;
@@ -19,6 +21,9 @@ struct Shared<F> {
     next: Cell<u64>,
     /// Set when the grace is over: what ends later is right-censored and no longer recorded.
     over: Cell<bool>,
+    /// Set when whoever looks on wants the window to end: nothing more is released.
+    halted: Cell<bool>,
+    halt: Notify,
 }
 
 /// Runs one phase of load from `start_ns` on, to the end of its drain. Must run on a tokio `LocalRuntime`
@@ -39,6 +44,23 @@ where
     F: Fn(Operation) -> Fut + 'static,
     Fut: Future<Output = Outcome> + 'static,
 {
+    run_watched(load, clock, start_ns, issue, window_ended, None).await
+}
+
+/// [`run`], with somebody who looks on and may end the window early: what is open then is drained as at any other end.
+pub async fn run_watched<C, F, Fut>(
+    load: &Load,
+    clock: &mut C,
+    start_ns: u64,
+    issue: F,
+    window_ended: impl FnOnce(),
+    watch: Option<Watch>,
+) -> Record
+where
+    C: Clock + 'static,
+    F: Fn(Operation) -> Fut + 'static,
+    Fut: Future<Output = Outcome> + 'static,
+{
     let limit = match &load.mode {
         Mode::Open(_) => load.max_in_flight,
         Mode::Closed { callers, .. } => *callers,
@@ -49,15 +71,30 @@ where
         slots: Slots::new(limit),
         next: Cell::new(0),
         over: Cell::new(false),
+        halted: Cell::new(false),
+        halt: Notify::new(),
     });
     clock.until(start_ns).await;
     let spun_before = clock.spun_ns();
     shared.recorder.borrow_mut().started(C::thread_cpu_ns());
-    let end_ns = match &load.mode {
-        Mode::Open(arrival) => release_open(load, arrival, clock, start_ns, &shared).await,
-        Mode::Closed { callers, think } => {
-            release_closed::<C, F, Fut>(load, *callers, *think, clock, start_ns, &shared).await
+    let watching = watch.map(|watch| {
+        tokio::task::spawn_local(look::<C, F>(watch, load.share.index, shared.clone()))
+    });
+    let released = async {
+        match &load.mode {
+            Mode::Open(arrival) => release_open(load, arrival, clock, start_ns, &shared).await,
+            Mode::Closed { callers, think } => {
+                release_closed::<C, F, Fut>(load, *callers, *think, clock, start_ns, &shared).await
+            }
         }
+    };
+    let end_ns = match watching {
+        None => released.await,
+        Some(_) => tokio::select! {
+            biased;
+            end_ns = released => end_ns,
+            () = shared.halt.notified() => C::now_ns(),
+        },
     };
     shared
         .recorder
@@ -69,11 +106,27 @@ where
         .await
         .is_ok();
     shared.over.set(true);
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     let attempted = shared.next.get();
     shared
         .recorder
         .replace(Recorder::new(load, start_ns))
         .finish(attempted, drained, spun_ns)
+}
+
+/// Publishes what can be seen, and passes on the wish to end; until it is aborted.
+async fn look<C: Clock, F>(watch: Watch, thread: u32, shared: Rc<Shared<F>>) {
+    loop {
+        // The runtime's own timer of a millisecond is punctual enough to look at.
+        tokio::time::sleep(live::EVERY).await;
+        if watch.is_halted() && !shared.halted.replace(true) {
+            shared.halt.notify_one();
+        }
+        let glance = shared.recorder.borrow().glance(C::now_ns());
+        watch.publish(thread, glance);
+    }
 }
 
 /// Open loop: the planned instants come from the arrival, and a late release never shifts later ones.
@@ -160,7 +213,7 @@ where
             loop {
                 let planned_ns = C::now_ns();
                 let index = shared.next.get() * u64::from(share.of) + u64::from(share.index);
-                if stop.is_past(index, planned_ns.saturating_sub(start_ns)) {
+                if shared.halted.get() || stop.is_past(index, planned_ns.saturating_sub(start_ns)) {
                     break;
                 }
                 shared.slots.take().await;

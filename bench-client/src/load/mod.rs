@@ -4,6 +4,7 @@
 pub mod arrival;
 pub mod clock;
 mod engine;
+pub mod live;
 pub mod recorder;
 pub mod series;
 pub mod slots;
@@ -12,7 +13,8 @@ mod tests;
 
 pub use arrival::{Arrival, Profile, Spacing};
 pub use clock::{Clock, HostClock};
-pub use engine::run;
+pub use engine::{run, run_watched};
+pub use live::{Glance, Watch};
 pub use recorder::{Record, SpanRecord};
 
 use std::time::Duration;

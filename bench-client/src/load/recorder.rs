@@ -1,8 +1,10 @@
 //! What one generator thread remembers of a phase: whole histograms, counts, a bounded time series and the caller's
 //! side of the ledger. Flat in run length, merged over threads, never averaged.
 
+use super::live::Glance;
 use super::series::Series;
 use super::{Ending, Load, Operation, Outcome, SpanPlan};
+use crate::stats::Spectrum;
 use crate::stats::histogram::new as histogram;
 use bench_proto::CallerLedger;
 use hdrhistogram::Histogram;
@@ -182,6 +184,23 @@ impl Recorder {
 
     pub(super) fn started(&mut self, thread_cpu_ns: u64) {
         self.thread_cpu_at_start = thread_cpu_ns;
+    }
+
+    /// The window so far, for whoever looks on.
+    pub(super) fn glance(&self, at_ns: u64) -> Glance {
+        let window = self.record.window();
+        Glance {
+            start_ns: self.record.start_ns,
+            at_ns,
+            planned: window.planned,
+            acknowledged: window.accept.len().saturating_sub(window.refused),
+            refused: window.refused,
+            failed: window.failed,
+            timed_out: window.timed_out,
+            in_flight: self.in_flight,
+            draining: !self.window_open,
+            accept: Spectrum::of(&window.accept),
+        }
     }
 
     pub(super) fn planned(&mut self, planned_ns: u64) {

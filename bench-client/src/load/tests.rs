@@ -304,3 +304,75 @@ fn spans_hold_what_was_planned_in_them() {
     assert!(is(record.spans[1].accept.max(), 2 * MS));
     assert!(is(record.spans[2].accept.min(), 20 * MS));
 }
+
+/// A load of ten seconds that somebody ends after one; what was seen of it last.
+fn halted_after_a_second(mode: Mode) -> (Record, Glance) {
+    let load = load(mode, Stop::after(Duration::from_secs(10)));
+    let watch = Watch::default();
+    let record = virtually(async || {
+        let start = Virtual::now_ns() + 5_000_000;
+        let asking = watch.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            asking.halt();
+        });
+        let watched = Some(watch.clone());
+        run_watched(
+            &load,
+            &mut Virtual,
+            start,
+            |_| works_for(50),
+            || (),
+            watched,
+        )
+        .await
+    });
+    (record, watch.look().expect("a glance was published"))
+}
+
+#[test]
+fn whoever_looks_on_can_end_the_window_and_loses_no_operation_by_it() {
+    let closed = Mode::Closed {
+        callers: 5,
+        think: Duration::ZERO,
+    };
+    for mode in [Mode::Open(Arrival::constant(100.0)), closed] {
+        let (record, glance) = halted_after_a_second(mode);
+        let window = record.window();
+        let lasted = Duration::from_nanos(record.end_ns - record.start_ns);
+        // It ends with the glance after the wish.
+        let latest = Duration::from_secs(1) + live::EVERY + Duration::from_millis(2);
+        assert!(
+            (Duration::from_millis(990)..=latest).contains(&lasted),
+            "{lasted:?}"
+        );
+        assert!(record.drained);
+        assert!((95..=130).contains(&window.planned), "{}", window.planned);
+        assert_eq!(window.planned, window.accept.len());
+        assert_eq!(record.ledgers[0].attempted, window.planned);
+        assert_eq!(record.ledgers[0].open, 0);
+        // What was published is what had been recorded by then.
+        assert!(glance.planned > 50 && glance.planned <= window.planned);
+        assert_eq!(glance.planned, glance.acknowledged + glance.in_flight);
+        assert_eq!(glance.accept.len(), glance.acknowledged);
+        let p50 = glance.accept.quantile(0.5).unwrap();
+        assert!((45 * MS..55 * MS).contains(&p50), "{p50}");
+    }
+}
+
+#[test]
+fn a_load_that_is_looked_at_and_left_alone_records_what_it_would_have() {
+    let load = load(
+        Mode::Open(Arrival::constant(100.0)),
+        Stop::after(Duration::from_secs(2)),
+    );
+    let alone = run_virtually(&load, |_| works_for(50));
+    let watched = virtually(async || {
+        let start = Virtual::now_ns() + 5_000_000;
+        let watch = Some(Watch::default());
+        run_watched(&load, &mut Virtual, start, |_| works_for(50), || (), watch).await
+    });
+    assert_eq!(watched.window().accept, alone.window().accept);
+    assert_eq!(watched.lateness, alone.lateness);
+    assert_eq!(watched.open_at_end, alone.open_at_end);
+}

@@ -6,9 +6,11 @@ mod analyses;
 mod calibration;
 mod cells;
 mod charts;
+mod compare;
 mod csv;
 mod document;
 mod format;
+pub(crate) mod histogram;
 mod hops;
 mod html;
 mod interventions;
@@ -20,12 +22,15 @@ mod sections;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 
 use crate::advise::Advice;
 use crate::calibrate::Calibration;
 use crate::claims::Claim;
+use crate::compare::Comparison;
 use crate::projection::Projection;
 use crate::results::{Run, Trial};
+use crate::threshold::Judged;
 use document::{Document, Style};
 
 /// The report for a terminal; colours and width follow the terminal, `NO_COLOR` is honoured.
@@ -82,6 +87,29 @@ pub fn advice(advice: &Advice) -> String {
     let mut document = Document::default();
     advice::advice(&mut document, advice);
     document.terminal(Style::detect())
+}
+
+/// What became of thresholds (`load --fail-if`), for a terminal.
+pub fn thresholds(judged: &[Judged]) -> String {
+    let mut document = Document::default();
+    thresholds::table(&mut document, judged);
+    document.terminal(Style::detect())
+}
+
+/// Two runs set against each other, for a terminal.
+pub fn comparison(comparison: &Comparison) -> String {
+    compared(comparison).terminal(Style::detect())
+}
+
+/// Two runs set against each other, as Markdown.
+pub fn comparison_markdown(comparison: &Comparison) -> String {
+    compared(comparison).markdown()
+}
+
+fn compared(comparison: &Comparison) -> Document {
+    let mut document = Document::default();
+    compare::comparison(&mut document, comparison);
+    document
 }
 
 /// A calibration, for a terminal.

@@ -4,6 +4,7 @@ use super::cells;
 use super::charts::Picture;
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, interval, maybe, percentile};
+use super::histogram;
 use super::places::Places;
 use crate::claims::{self, Claim, ratios::failed_aa};
 use crate::results::{Percentile, Run, State, Trial, Verdict, VerdictRow, When};
@@ -291,6 +292,7 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
             row("lateness", Some(&trial.lateness_ns)),
         ],
     });
+    histogram::accept(document, &trial.accept_ns);
     let (l, cpu, bytes) = (&trial.ledger, &trial.cpu_us_per_op, &trial.bytes);
     let known = |count: Option<u64>| count.map_or(NOTHING.into(), |n| n.to_string());
     document.text(format!(

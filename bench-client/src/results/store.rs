@@ -77,7 +77,16 @@ pub struct Store {
 
 impl Store {
     /// Starts a run in `dir` (made if need be) and writes it, so that a read-only folder is noticed before anything is measured.
-    pub fn create(dir: impl Into<PathBuf>, mut run: Run) -> Result<Self, ResultsError> {
+    pub fn create(dir: impl Into<PathBuf>, run: Run) -> Result<Self, ResultsError> {
+        let dir = dir.into();
+        if dir.join("run.json").exists() {
+            return Err(ResultsError::Exists(dir));
+        }
+        Self::replace(dir, run)
+    }
+
+    /// Starts a run in `dir` in place of one that may be there: until it is written whole, the old one stays.
+    pub fn replace(dir: impl Into<PathBuf>, mut run: Run) -> Result<Self, ResultsError> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|source| ResultsError::Io {
             action: "create",
@@ -85,9 +94,6 @@ impl Store {
             source,
             advice: "expected a folder that can be written; name one with --out",
         })?;
-        if dir.join("run.json").exists() {
-            return Err(ResultsError::Exists(dir));
-        }
         run.schema = SCHEMA.into();
         let lines = run.trials.iter().map(line).collect();
         let store = Self { dir, run, lines };

@@ -26,6 +26,8 @@ pub struct Estimate {
     /// Standard error; none with a single observation, zero for what is known exactly.
     se: Option<f64>,
     n: usize,
+    /// Degrees of freedom of the standard error.
+    df: f64,
     log: bool,
 }
 
@@ -52,6 +54,38 @@ impl Estimate {
             mean: ratio.ln(),
             se: Some(0.0),
             n: 1,
+            df: 1.0,
+            log: true,
+        })
+    }
+
+    /// The ratio of two samples that are not paired: Welch's t on their logarithms, with the degrees of freedom of
+    /// Welch and Satterthwaite. Where one side is a single observation the other's variance stands for both (then it is
+    /// a prediction of one more observation); where both are, there is no interval. None if a side is empty, or holds
+    /// what is not a positive number.
+    pub fn of_unpaired(above: &[f64], below: &[f64]) -> Option<Self> {
+        let (above, below) = (Sample::of_logs(above)?, Sample::of_logs(below)?);
+        let spread = match (above.variance, below.variance) {
+            (None, None) => None,
+            (Some(variance), None) | (None, Some(variance)) => {
+                let squared = variance * (1.0 / above.n + 1.0 / below.n);
+                // One of the two is 1.
+                Some((squared.sqrt(), above.n.max(below.n) - 1.0))
+            }
+            (Some(first), Some(second)) => {
+                let (first, second) = (first / above.n, second / below.n);
+                let squared = first + second;
+                let df = squared.powi(2)
+                    / (first.powi(2) / (above.n - 1.0) + second.powi(2) / (below.n - 1.0));
+                // Without any spread the quotient is no number, and no matter.
+                Some((squared.sqrt(), if df.is_finite() { df } else { 1.0 }))
+            }
+        };
+        Some(Self {
+            mean: above.mean - below.mean,
+            se: spread.map(|(se, _)| se),
+            n: (above.n + below.n) as usize,
+            df: spread.map_or(1.0, |(_, df)| df),
             log: true,
         })
     }
@@ -66,7 +100,13 @@ impl Estimate {
             let squares: f64 = values.map(|v| (v - mean).powi(2)).sum();
             (squares / (n - 1) as f64 / n as f64).sqrt()
         });
-        Some(Self { mean, se, n, log })
+        Some(Self {
+            mean,
+            se,
+            n,
+            df: n as f64 - 1.0,
+            log,
+        })
     }
 
     /// Observations.
@@ -103,7 +143,7 @@ impl Estimate {
                 0.5
             });
         }
-        Some(student((self.n - 1) as f64).cdf(distance / se))
+        Some(student(self.df).cdf(distance / se))
     }
 
     /// The two-sided p of "the truth is `null`".
@@ -119,8 +159,8 @@ impl Estimate {
         if self.n < 2 {
             return None;
         }
-        let df = (self.n - 1) as f64;
-        let effect = (t_quantile(1.0 - (1.0 - LEVEL) / 2.0, df) + t_quantile(POWER, df)) * se;
+        let quantiles = t_quantile(1.0 - (1.0 - LEVEL) / 2.0, self.df) + t_quantile(POWER, self.df);
+        let effect = quantiles * se;
         Some(if self.log { effect.exp() } else { effect })
     }
 
@@ -129,7 +169,7 @@ impl Estimate {
         if se == 0.0 {
             return Some(0.0);
         }
-        Some(t_quantile(1.0 - (1.0 - level) / 2.0, (self.n - 1) as f64) * se)
+        Some(t_quantile(1.0 - (1.0 - level) / 2.0, self.df) * se)
     }
 
     fn back(&self, value: f64) -> f64 {
@@ -138,6 +178,30 @@ impl Estimate {
 
     fn scale(&self, value: f64) -> f64 {
         if self.log { value.ln() } else { value }
+    }
+}
+
+/// Mean and variance of one side's logarithms.
+struct Sample {
+    n: f64,
+    mean: f64,
+    /// None with a single observation.
+    variance: Option<f64>,
+}
+
+impl Sample {
+    fn of_logs(values: &[f64]) -> Option<Self> {
+        if values.is_empty() || values.iter().any(|v| !(v.is_finite() && *v > 0.0)) {
+            return None;
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().map(|v| v.ln()).sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|v| (v.ln() - mean).powi(2)).sum();
+        Some(Self {
+            n,
+            mean,
+            variance: (values.len() > 1).then(|| squares / (n - 1.0)),
+        })
     }
 }
 
@@ -249,5 +313,44 @@ mod tests {
             1.05,
             0.003,
         );
+    }
+
+    #[test]
+    fn an_unpaired_ratio_is_welchs_worked_by_hand() {
+        // Logs 0, 1, 2 (mean 1, variance 1) against 0, 2, 4, 6 (mean 3, variance 20/3): SE² = 1/3 + 5/3 = 2, and
+        // df = 2² / ((1/3)²/2 + (5/3)²/3) = 4 / (1/18 + 25/27) = 4.0755.
+        let of = |logs: &[f64]| logs.iter().map(|l| l.exp()).collect::<Vec<f64>>();
+        let above = of(&[0.0, 1.0, 2.0]);
+        let below = of(&[0.0, 2.0, 4.0, 6.0]);
+        let e = Estimate::of_unpaired(&above, &below).unwrap();
+        near(e.point(), (-2.0f64).exp(), 1e-9);
+        let (low, high) = e.interval(0.95).unwrap();
+        let half = t_quantile(0.975, 4.0 / (1.0 / 18.0 + 25.0 / 27.0)) * 2.0f64.sqrt();
+        near(low.ln(), -2.0 - half, 1e-9);
+        near(high.ln(), -2.0 + half, 1e-9);
+        let inverse = Estimate::of_unpaired(&below, &above).unwrap();
+        near(inverse.point(), 1.0 / e.point(), 1e-9);
+    }
+
+    #[test]
+    fn one_observation_against_several_is_a_prediction_and_one_against_one_has_no_interval() {
+        let several = [1.0, 1.1, 0.9, 1.05, 0.97, 1.02];
+        let e = Estimate::of_unpaired(&[1.0], &several).unwrap();
+        // Wider than the interval of the six's own mean: one more observation has its own spread.
+        let (low, high) = e.interval(0.95).unwrap();
+        let (own_low, own_high) = Estimate::of_ratios(&several)
+            .unwrap()
+            .interval(0.95)
+            .unwrap();
+        assert!(high / low > (own_high / own_low).powi(2));
+        assert!(e.minimum_detectable().is_some());
+        let lone = Estimate::of_unpaired(&[2.0], &[1.0]).unwrap();
+        near(lone.point(), 2.0, 1e-12);
+        assert_eq!(
+            (lone.interval(0.95), lone.minimum_detectable()),
+            (None, None)
+        );
+        assert_eq!(Estimate::of_unpaired(&[], &[1.0]), None);
+        assert_eq!(Estimate::of_unpaired(&[1.0], &[0.0]), None);
     }
 }

@@ -11,10 +11,12 @@ pub mod latency;
 pub mod line;
 pub mod little;
 pub mod slope;
+pub mod spectrum;
 pub mod steady;
 
 pub use estimate::Estimate;
 pub use latency::Minimum;
+pub use spectrum::Spectrum;
 
 #[cfg(test)]
 mod simulation;

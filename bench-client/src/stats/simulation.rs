@@ -84,6 +84,44 @@ fn the_interval_covers_the_truth_in_at_least_93_percent_of_runs() {
 }
 
 #[test]
+fn the_interval_of_unpaired_trials_covers_the_truth_too_even_of_one_against_several() {
+    // Trials of the one and of the other run, and their spreads.
+    for (seed, (above, below, spreads)) in [
+        (6, 6, [0.08, 0.08]),
+        (10, 6, [0.08, 0.08]),
+        (6, 6, [0.16, 0.04]),
+        (3, 10, [0.08, 0.08]),
+        (1, 6, [0.08, 0.08]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut rng = StdRng::seed_from_u64(0xc0de + seed as u64);
+        let mut sample = |n: usize, centre: f64, spread: f64| -> Vec<f64> {
+            let noise = |_: usize| centre * (spread * normal(&mut rng)).exp();
+            (0..n).map(noise).collect()
+        };
+        let mut hits = 0;
+        for _ in 0..REPETITIONS {
+            let (a, b) = (
+                sample(above, TRUE_RATIO, spreads[0]),
+                sample(below, 1.0, spreads[1]),
+            );
+            let (low, high) = Estimate::of_unpaired(&a, &b)
+                .unwrap()
+                .interval(0.95)
+                .unwrap();
+            hits += usize::from(low <= TRUE_RATIO && TRUE_RATIO <= high);
+        }
+        let covered = hits as f64 / REPETITIONS as f64;
+        assert!(
+            (0.93..=0.99).contains(&covered),
+            "{above} against {below}, spreads {spreads:?}: {covered}"
+        );
+    }
+}
+
+#[test]
 fn a_healthy_aa_pair_passes_and_a_planted_tenth_does_not() {
     let mut rng = StdRng::seed_from_u64(7);
     let mut share = |effect: f64| {

@@ -81,6 +81,7 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
         seed: options.seed,
         zero_ns: bench_host::clock::now_ns(),
         plant: options.plant.clone(),
+        watch: None,
     };
 
     if experiments
