@@ -90,6 +90,7 @@ struct Hop {
 
 impl Hops {
     /// Starts the thread and connects every hop; `base` says what the service's own listeners and its hops have in common.
+    /// Fails with the name of the first hop that can't be reached.
     pub async fn start(
         hops: Vec<Next>,
         side_by_side: bool,
