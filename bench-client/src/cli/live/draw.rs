@@ -260,21 +260,41 @@ mod tests {
 
     #[test]
     fn while_it_measures_figures_latency_over_time_rate_and_histogram_are_seen() {
-        insta::assert_snapshot!(picture(&measuring(), 110, 30));
+        let shown = picture(&measuring(), 110, 30);
+        let words = [
+            "rest carries O3",
+            "6.0 s left",
+            "rate 400/s",
+            "4 refused",
+            "1602 attempted",
+            "accept p50 and p99 over time",
+            "acknowledged per second",
+            "accept latency, whole window",
+            "█",
+        ];
+        for word in words {
+            assert!(shown.contains(word), "{word}: {shown}");
+        }
     }
 
     #[test]
     fn before_the_window_it_says_that_it_warms_up() {
         let mut view = view();
         view.age = Duration::from_millis(1_300);
-        insta::assert_snapshot!(picture(&view, 80, 20));
+        let shown = picture(&view, 80, 20);
+        assert!(shown.contains("warming up, 1.3 s"), "{shown}");
     }
 
     #[test]
     fn on_a_small_terminal_the_figures_alone_are_left() {
         let mut view = measuring();
         view.ending = true;
-        insta::assert_snapshot!(picture(&view, 70, 10));
+        let shown = picture(&view, 70, 10);
+        assert!(
+            shown.contains("1600 acknowledged") && shown.contains("once more"),
+            "{shown}"
+        );
+        assert!(!shown.contains("whole window"), "{shown}");
     }
 
     #[test]
