@@ -248,7 +248,7 @@ fn what_a_transport_cannot_do_is_refused_before_anything_starts() {
         ),
         (
             ["--transport", "queue", "--relay", "500us"],
-            "tcp, rest and grpc",
+            "tcp, rest or grpc",
         ),
         (["--transport", "rest", "--relay", "11s"], "10 s"),
         (["--transport", "rest", "--connecting", "never"], "per-call"),

@@ -221,7 +221,7 @@ fn no_orders() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (json, "a list", b"[]".to_vec()),
         (json, "a text", br#""order""#.to_vec()),
         (json, "a number for a text", br#"{"order_id": 5}"#.to_vec()),
-        (json, "a table for a list", br#"{"lines": {}}"#.to_vec()),
+        (json, "a table for a list", br#"{"items": {}}"#.to_vec()),
         (
             json,
             "a key twice",

@@ -1,11 +1,10 @@
 //! One way of carrying orders against every need: what it can do by construction, then what was measured nearest.
 
 use super::evidence::{Around, Found, Outside, around, closed_loops, near_payload, open_loops};
-use super::{
-    Basis, Candidate, Cost, Figure, Fit, Met, Needs, Ordering, Reason, Source, Way, outage,
-};
+use super::{Basis, Candidate, Cost, Figure, Fit, Met, Needs, Ordering, Reason, Source, Way};
 use crate::claims::part::{Resolution, number, resolution};
 use crate::claims::samples::Metric;
+use crate::theory::{self, PerSecond};
 use crate::units::{show_bytes, show_ns};
 use bench_proto::Durability;
 use bench_transport::Transport;
@@ -299,9 +298,11 @@ fn away(sources: &[Source<'_>], needs: &Needs, candidate: Candidate) -> Option<R
     if needs.outage.is_zero() {
         return None;
     }
-    let left = outage::backlog(needs.rate_per_s, needs.outage.as_secs_f64());
+    let arrivals = PerSecond(needs.rate_per_s);
+    let left = theory::backlog(arrivals, PerSecond(0.0), needs.outage);
     let while_away = format!(
-        "{left:.0} orders come in {} at {}",
+        "{:.0} orders come in {} at {}",
+        left.0,
         duration(needs.outage),
         per_second(needs.rate_per_s)
     );
@@ -325,7 +326,7 @@ fn away(sources: &[Source<'_>], needs: &Needs, candidate: Candidate) -> Option<R
             Basis::Projected(Vec::new()),
         ));
     }
-    let weight = show_bytes(left * needs.payload.protobuf);
+    let weight = show_bytes(left.0 * needs.payload.protobuf);
     let kept = format!(
         "{while_away}: the broker keeps them, {weight} of bodies (a backlog of that size was not measured)"
     );
@@ -335,11 +336,11 @@ fn away(sources: &[Source<'_>], needs: &Needs, candidate: Candidate) -> Option<R
             vec![],
         ),
         Some(figure) => {
-            let drained = outage::drain_s(left, needs.rate_per_s, figure.value);
+            let drained = theory::drain(left, arrivals, PerSecond(figure.value));
             let text = match drained {
-                Some(seconds) => format!(
+                Some(time) => format!(
                     "{kept}, and works them off in {} at the {} that one service took at most",
-                    duration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
+                    duration(time),
                     per_second(figure.value)
                 ),
                 None => format!(

@@ -4,7 +4,6 @@
 
 mod evidence;
 mod judge;
-mod outage;
 #[cfg(test)]
 mod tests;
 

@@ -94,7 +94,10 @@ fn a_value_is_judged_by_its_flags_own_parser_wherever_it_came_from() {
             &["run.blocks", "from 1 to 1000", "'0'"][..],
         ),
         ("[run]\nblocks = 1.5", &["'1.5'"]),
-        ("[run]\nsuite = \"huge\"", &["quick, full, wide", "'huge'"]),
+        (
+            "[run]\nsuite = \"huge\"",
+            &["quick, full, faults, wide", "'huge'"],
+        ),
         ("[load]\nrate = \"fast\"", &["load.rate", "'fast'"]),
         ("[load]\nduration = 5", &["'5'", "unit"]),
         ("[load]\nplant = \"drop=1/2\"", &["'plant'"]),
