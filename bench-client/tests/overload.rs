@@ -1,5 +1,5 @@
-//! The experiments in which more arrives than is done, as tiny plans over real brokers: counts, ledgers, and a row for each
-//! figure of theory; never a time.
+//! The experiments in which more arrives than is done, or a service is away, as tiny plans over real brokers: counts,
+//! ledgers, and a row for each figure of theory; never a time.
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -160,4 +160,78 @@ fn a_spike_is_shed_by_a_full_service_refused_by_a_full_queue_and_taken_by_the_re
         assert!(ledger("delivered") + shed + nacked <= ledger("attempted"));
     }
     assert_eq!(limits, if with_brokers() { 3 } else { 2 });
+}
+
+/// What checkout counts as gone well at a service, which must have been delivered there, all of it.
+fn gone_well(trial: &Value, to: &str) -> u64 {
+    let mut hops = list(trial, "hops").iter();
+    let hop = hops
+        .find(|hop| hop["service"] == to)
+        .unwrap_or_else(|| panic!("no {to} in {trial}"));
+    let sent = &hop["from"]["checkout"];
+    assert_eq!(sent["lost"], 0, "{to}: {hop}");
+    let well = sent["succeeded"].as_u64().unwrap();
+    assert!(hop["ledger"]["delivered"].as_u64() >= Some(well), "{hop}");
+    well
+}
+
+/// Orders planned while a service was away, and how many of them the user was told are done.
+fn in_the_outage(trial: &Value) -> (u64, u64) {
+    let what: Vec<&str> = list(trial, "faults")
+        .iter()
+        .map(|fault| fault["what"].as_str().unwrap())
+        .collect();
+    assert!(
+        matches!(what[..], [kill, start] if kill.ends_with("kill inventory") && start.ends_with("start inventory")),
+        "{what:?}"
+    );
+    let phase = &list(trial, "phases")[1];
+    assert_eq!(phase["name"], "outage");
+    let count = |name: &str| phase[name].as_u64().unwrap();
+    (count("planned"), count("acknowledged"))
+}
+
+fn topology(trial: &Value) -> &str {
+    trial["cell"]["factors"]["topology"].as_str().unwrap()
+}
+
+#[test]
+fn in_an_outage_nobody_checks_out_over_a_sync_hop_and_over_a_broker_nothing_is_lost() {
+    let run = sound("outage", 2);
+    let trials = list(&run, "trials");
+    assert_eq!(trials.len(), if with_brokers() { 4 } else { 2 });
+    for trial in trials {
+        let (planned, well) = in_the_outage(trial);
+        let behind = gone_well(trial, "inventory");
+        let published = ["outage-queue", "outage-stream"].contains(&topology(trial));
+        if published {
+            let all = trial["ledger"]["acknowledged"].as_u64().unwrap();
+            assert!(behind >= all && well > 0, "{trial}");
+        } else {
+            // An order at either end of it may find the service there.
+            assert!(well < planned / 2, "{well} of {planned}: {trial}");
+        }
+    }
+    assert_eq!(rows(&run, 0), trials.len());
+    assert_eq!(rows(&run, 1), trials.len());
+}
+
+#[test]
+fn a_hybrid_checkout_has_all_its_messages_delivered_and_the_other_one_fails() {
+    let run = sound("hybrid", 2);
+    let trials = list(&run, "trials");
+    assert_eq!(trials.len(), if with_brokers() { 3 } else { 1 });
+    for trial in trials {
+        let (planned, well) = in_the_outage(trial);
+        assert_eq!(list(trial, "hops").len(), 5, "{trial}");
+        for to in ["payment", "inventory", "email", "analytics"] {
+            gone_well(trial, to);
+        }
+        if topology(trial) == "all-sync" {
+            assert!(well < planned / 2, "{well} of {planned}: {trial}");
+        } else {
+            assert!(well > 0, "{trial}");
+        }
+    }
+    assert_eq!(rows(&run, 1), trials.len());
 }

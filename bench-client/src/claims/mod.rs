@@ -25,8 +25,10 @@ pub mod codec;
 pub mod combine;
 pub mod connections;
 pub mod gap;
+pub mod hybrid;
 pub mod ladder;
 pub mod measured;
+pub mod outage;
 pub mod overload;
 pub mod pairs;
 pub mod part;
@@ -120,6 +122,8 @@ static JUDGES: &[&[Judge]] = &[
     rpc::JUDGES,
     tls::JUDGES,
     chain::JUDGES,
+    outage::JUDGES,
+    hybrid::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

@@ -4,7 +4,7 @@
 
 use super::combine::Judged;
 use super::overload::{Course, Overload, is_bounded, turned_away, variant};
-use super::part::{not_measured, number};
+use super::part::{counted, not_measured, number};
 use super::rules::{self, Interval, Rule};
 use super::samples::{CellTrials, cells, is_base};
 use super::{Combine, Judge};
@@ -119,37 +119,6 @@ fn drained(cell: &CellTrials<'_>, name: String) -> Judged {
             format!("{transport}: none of {confirmed} confirmed orders was lost{took}")
         }
     })
-}
-
-/// A part judged by counting: one counter-example refutes.
-fn counted(
-    cell: &CellTrials<'_>,
-    name: String,
-    against: u64,
-    of: u64,
-    says: impl Fn(f64) -> String,
-) -> Judged {
-    let (decision, bound) = rules::never(against, of);
-    let refuted = decision.verdict == Verdict::Refuted;
-    let share = against as f64 / of.max(1) as f64;
-    let reason = match decision.verdict {
-        Verdict::Inconclusive => format!("{}: nothing was published", cell.cell.transport),
-        _ => says(bound),
-    };
-    Judged {
-        part: Part {
-            name,
-            verdict: decision.verdict,
-            beyond: None,
-            low: Some(share),
-            high: Some(if refuted { share } else { bound }),
-            unit: "share".into(),
-            cells: vec![cell.cell.id.clone()],
-            reason,
-        },
-        // A counter-example is no matter of chance.
-        p: Some(if refuted { 0.0 } else { 1.0 }),
-    }
 }
 
 /// Of the orders that the workers cannot do in the spike, the share that waits when it ends.

@@ -12,7 +12,9 @@ pub mod codec;
 mod connections;
 mod deployed;
 mod durability;
+mod hybrid;
 mod ladder;
+mod outage;
 mod payload;
 mod rpc;
 mod rpc_kill;
@@ -109,6 +111,8 @@ pub static ALL: &[Experiment] = &[
     rpc_kill::EXPERIMENT,
     tls::EXPERIMENT,
     chain::EXPERIMENT,
+    outage::EXPERIMENT,
+    hybrid::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -121,6 +125,8 @@ pub const FAULTS: &[&str] = &[
     "slow",
     "spike",
     "chain",
+    "outage",
+    "hybrid",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.

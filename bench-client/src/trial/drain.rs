@@ -5,6 +5,8 @@ use crate::account::ServiceAccount;
 use crate::cell::Cell;
 use crate::load::Record;
 use crate::service::Control;
+use crate::topology::Edge;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,7 +37,12 @@ pub(super) async fn drained(
     } else {
         0
     };
+    // What was published to a service by those that call it: they are asked before it.
+    let mut published: BTreeMap<String, u64> = BTreeMap::new();
     for (place, asked) in services.asked().into_iter().enumerate() {
+        if let (Some(control), Some(sent)) = (asked.control, published.get(asked.name)) {
+            arrived(control, *sent, deadline).await?;
+        }
         match asked.control {
             // One that was killed has lost count: then it is its standing still that tells.
             Some(control) if place == 0 && !asked.died => {
@@ -44,6 +51,24 @@ pub(super) async fn drained(
             Some(control) => stands_still(control, looks, deadline).await?,
             None => {}
         }
+        let calls = cell.topology.iter().flat_map(|t| t.calls_of(asked.name));
+        let later: Vec<&Edge> = calls.filter(|edge| !edge.way.waits()).collect();
+        if let (Some(control), false) = (asked.control, later.is_empty()) {
+            let hops = control.account().await?.hops;
+            for edge in later {
+                let sent = hops.get(&edge.to).map_or(0, |hop| hop.succeeded);
+                *published.entry(edge.to.clone()).or_default() += sent;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A service that others publish to: what the broker confirmed to them must arrive, after however long a pause (a
+/// consumer of Kafka that was killed keeps its place for its session's 6 s).
+async fn arrived(control: &Control, sent: u64, deadline: Instant) -> anyhow::Result<()> {
+    while control.progress().await?.delivered < sent && Instant::now() < deadline {
+        tokio::time::sleep(POLL).await;
     }
     Ok(())
 }

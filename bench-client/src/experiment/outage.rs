@@ -1,0 +1,165 @@
+//! The service behind checkout is killed under load and started again: who can still check out meanwhile, what error
+//! comes after how long, and is anything lost, or done twice?
+
+use super::{Experiment, Group, Suite};
+use crate::cell::Cell;
+use crate::claims::outage::{self, BEHIND, CHECKOUT, DOWN};
+use crate::fault::{Action, Fault, Target};
+use crate::load::{Arrival, Mode, SpanPlan, Stop};
+use crate::topology::{Edge, Service, Topology, Way};
+use bench_proto::Durability;
+use bench_proto::slowness::Slowness;
+use bench_transport::Transport;
+use std::time::Duration;
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: outage::EXPERIMENT,
+    question: "The service behind checkout is killed and comes back ten seconds later: who can still check out, and is anything lost?",
+    claims: &["down-sync", "down-async"],
+    groups,
+    // What it shows are thousands of orders: three blocks tell. It is no part of the quick suite.
+    blocks: |suite| match suite {
+        Suite::Quick => 0,
+        Suite::Wide => 10,
+        _ => 3,
+    },
+    analysis: outage::tables,
+};
+
+/// 8 workers do 1,600/s at 5 ms, eight times what arrives: what has waited is gone soon after the service is back.
+const RATE: f64 = 200.0;
+const WORKERS: usize = 8;
+const WORK: &str = "5ms";
+/// Of one call between two services.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// On an awaited hop: HTTP/1.1 has one for each order that waits.
+const CONNECTIONS: u32 = 64;
+
+/// How the user calls checkout, and how checkout calls what is behind it.
+const WAYS: [(Transport, Transport, Way); 4] = [
+    (Transport::Rest, Transport::Rest, Way::Awaited),
+    (Transport::Grpc, Transport::Grpc, Way::Awaited),
+    (Transport::Rest, Transport::Queue, Way::Publish),
+    (Transport::Rest, Transport::Stream, Way::Publish),
+];
+
+/// When the service goes and when it comes back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    before: Duration,
+    lasting: Duration,
+    after: Duration,
+}
+
+impl Times {
+    pub(super) fn of(suite: Suite) -> Self {
+        let (before, lasting, after) = match suite {
+            // Enough to see who is told, and that it comes back.
+            Suite::Quick => (300, 1_000, 1_200),
+            _ => (1_000, 10_000, 3_000),
+        };
+        let ms = Duration::from_millis;
+        Self {
+            before: ms(before),
+            lasting: ms(lasting),
+            after: ms(after),
+        }
+    }
+
+    /// A cell in which one service of a topology is away in the middle.
+    pub(super) fn cell(self, user: Transport, rate: f64, topology: Topology, away: &str) -> Cell {
+        let (begins, ends) = (self.before, self.before + self.lasting);
+        let over = ends + self.after;
+        let span = |name: &str, start, end| SpanPlan {
+            name: name.into(),
+            start,
+            end,
+        };
+        let fault = |after, action| Fault {
+            after,
+            action,
+            target: Target::Service(away.into()),
+        };
+        Cell {
+            mode: Mode::Open(Arrival::constant(rate)),
+            // What was answered before the kill is read back from the journal: the ledger stays whole.
+            durability: Durability::Process,
+            stop: Stop::after(over),
+            warmup: Duration::from_millis(200),
+            // Kafka keeps the place of a killed consumer for its session's 6 s.
+            grace: Duration::from_secs(20),
+            timeout: Duration::from_secs(2),
+            connections: CONNECTIONS as usize,
+            prefetch: WORKERS as u16,
+            partitions: WORKERS as i32,
+            faults: vec![fault(begins, Action::Kill), fault(ends, Action::Start)],
+            phases: vec![
+                span("before", Duration::ZERO, begins),
+                span(DOWN, begins, ends),
+                span("after", ends, over),
+            ],
+            topology: Some(topology),
+            ..Cell::new(user)
+        }
+    }
+}
+
+/// A service that takes its time over an order.
+pub(super) fn working(name: &str) -> Service {
+    let slow: Slowness = WORK.parse().expect("a constant in the slowness language");
+    Service {
+        workers: Some(WORKERS),
+        slow: Some(slow),
+        ..Service::named(name)
+    }
+}
+
+/// A call from checkout, with a bound on how long it waits.
+pub(super) fn call(to: &str, over: Transport, way: Way) -> Edge {
+    Edge {
+        way,
+        timeout: Some(PATIENCE),
+        connections: way.waits().then_some(CONNECTIONS),
+        ..Edge::new(CHECKOUT, to, over)
+    }
+}
+
+fn groups(suite: Suite) -> Vec<Group> {
+    let times = Times::of(suite);
+    let cells = WAYS.map(|(user, over, way)| {
+        let topology = Topology {
+            name: outage::topology(over.name()),
+            services: vec![Service::named(CHECKOUT), working(BEHIND)],
+            edges: vec![call(BEHIND, over, way)],
+        };
+        times.cell(user, RATE, topology, BEHIND)
+    });
+    vec![cells.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::check_cell;
+
+    #[test]
+    fn every_cell_can_run_and_its_service_is_away_in_the_phase_of_that_name() {
+        for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
+            for cell in groups(suite).into_iter().flatten() {
+                assert_eq!(check_cell(&cell), Ok(()), "{}", cell.id());
+                let [_, down, _] = &cell.phases[..] else {
+                    panic!("three phases")
+                };
+                assert_eq!(down.name, DOWN);
+                let at: Vec<Duration> = cell.faults.iter().map(|fault| fault.after).collect();
+                assert_eq!(at, [down.start, down.end]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_arrives_is_far_below_what_the_workers_can_do() {
+        let each = working(BEHIND).slow.unwrap().mean(Duration::ZERO);
+        assert!(RATE < 0.25 * WORKERS as f64 / each.as_secs_f64());
+    }
+}
