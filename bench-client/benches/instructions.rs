@@ -6,7 +6,6 @@
 
 mod cases;
 
-use cases::Case;
 use std::process::{Command, ExitCode};
 
 /// Calls of the two runs.
@@ -15,12 +14,6 @@ const MORE: u64 = 72;
 
 /// Tells a process that it is to run one case: its name and how many calls.
 const CALLS: &str = "HOPBENCH_CALLS";
-
-fn find(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
-    let mut all = cases::codec(wanted);
-    all.extend(cases::instrument(wanted));
-    all
-}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,7 +25,7 @@ fn main() -> ExitCode {
     let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter.as_str()));
     if !benching {
         // `cargo test --benches`: every case works.
-        for mut case in find(&wanted) {
+        for mut case in cases::find(&wanted) {
             (case.call)();
             println!("{}: works", case.name);
         }
@@ -46,13 +39,24 @@ fn main() -> ExitCode {
         eprintln!("instructions are not counted: no valgrind here (apt install valgrind)");
         return ExitCode::SUCCESS;
     }
-    println!("{:<44}{:>16}", "instructions per operation", "valgrind");
+    println!(
+        "{:<44}{:>16}{:>10}",
+        "instructions", "per operation", "per byte"
+    );
     let mut failed = 0;
-    // Only their names are used here: each runs in a process of its own.
-    for (name, units) in find(&wanted).iter().map(|case| (&case.name, case.units)) {
+    // The calls themselves are made in processes of their own.
+    for case in cases::find(&wanted) {
+        let name = &case.name;
+        let calls = ((MORE - FEW) * case.units) as f64;
         let (few, more) = (instructions(name, FEW), instructions(name, MORE));
-        match few.and_then(|few| Ok((more? - few) as f64 / ((MORE - FEW) * units) as f64)) {
-            Ok(per_operation) => println!("{name:<44}{per_operation:>16.1}"),
+        match few.and_then(|few| Ok((more? - few) as f64 / calls)) {
+            Ok(each) => {
+                let per_byte = case
+                    .bytes
+                    .filter(|bytes| *bytes > 0)
+                    .map_or("–".into(), |bytes| format!("{:.2}", each / bytes as f64));
+                println!("{name:<44}{each:>16.1}{per_byte:>10}");
+            }
             Err(problem) => {
                 eprintln!("{name}: {problem}");
                 failed += 1;
@@ -68,7 +72,7 @@ fn counted(arguments: &[String], calls: &str) -> ExitCode {
         eprintln!("expected a case and a number of calls in {CALLS}");
         return ExitCode::from(2);
     };
-    for mut case in find(&|there| there == name) {
+    for mut case in cases::find(&|there| there == name) {
         for _ in 0..calls {
             (case.call)();
         }

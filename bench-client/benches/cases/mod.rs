@@ -11,7 +11,6 @@ pub(crate) struct Case {
     /// `group/name/…`.
     pub(crate) name: String,
     /// Bytes that one unit encodes or decodes; none where that says nothing.
-    #[allow(dead_code, reason = "counting instructions needs no size")]
     pub(crate) bytes: Option<u64>,
     /// Units that one call works on.
     pub(crate) units: u64,
@@ -23,8 +22,15 @@ pub(crate) struct Case {
 const MESSAGES: usize = 256;
 const BYTES: usize = 1 << 20;
 
+/// All that are wanted.
+pub(crate) fn find(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+    let mut all = codec(wanted);
+    all.extend(instrument(wanted));
+    all
+}
+
 /// Encoding and decoding, each class and format.
-pub(crate) fn codec(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+fn codec(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for class in PayloadClass::NAMED {
         for format in [Format::Json, Format::Protobuf] {
@@ -71,7 +77,7 @@ pub(crate) fn codec(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
 }
 
 /// What the instrument itself does around an operation.
-pub(crate) fn instrument(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
+fn instrument(wanted: &dyn Fn(&str) -> bool) -> Vec<Case> {
     type Make = fn() -> Box<dyn FnMut()>;
     let all: [(&str, u64, Make); 6] = [
         ("instrument/pacer tick (due already)", BATCH, pacer_tick),

@@ -174,7 +174,7 @@ fn every_kind_of_value_is_held_against_its_field() {
             "line 1, items[1].unit_price: expected the unit price of line 2",
         ),
         (
-            |o| o["shipping_cost"]["currency_code"] = json!("XXX"),
+            |o| o["shipping_cost"]["currency_code"] = json!("XTS"),
             "line 1, shipping_cost: expected the shipping cost in",
         ),
     ];
