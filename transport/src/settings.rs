@@ -48,7 +48,7 @@ pub struct Settings {
     pub connections: usize,
     /// What becomes of a connection after its call (the caller's side alone).
     pub connecting: Connecting,
-    /// Leaves to each library what is matched otherwise; see [`Transport::left_unset`].
+    /// Leaves to each library what is matched otherwise; see [`crate::Transport::left_unset`].
     pub library_defaults: bool,
     /// In-flight bound of one caller: the confirm window of queue and stream.
     pub window: usize,
