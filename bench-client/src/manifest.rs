@@ -36,6 +36,7 @@ pub fn begin(
     let mut settings = brokers.settings.clone();
     settings.insert("stack".into(), brokers.kind.clone());
     settings.insert("compression".into(), "off".into());
+    settings.insert("generator.slice".into(), slice());
     Manifest {
         time: jiff::Timestamp::now()
             .strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -60,6 +61,15 @@ pub fn begin(
         network: "loopback".into(),
         exclusive,
         warm_ups: Vec::new(),
+    }
+}
+
+/// How long another thread may keep a generator's core from it.
+fn slice() -> String {
+    match bench_host::slice::granted() {
+        Ok(Some(slice)) => format!("{slice:?}"),
+        Ok(None) => "the scheduler's own".into(),
+        Err(error) => error.to_string(),
     }
 }
 
