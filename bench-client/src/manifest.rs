@@ -36,7 +36,7 @@ pub fn begin(
     let mut settings = brokers.settings.clone();
     settings.insert("stack".into(), brokers.kind.clone());
     settings.insert("compression".into(), "off".into());
-    settings.insert("generator.slice".into(), slice());
+    settings.insert("generator.scheduling".into(), scheduling());
     Manifest {
         time: jiff::Timestamp::now()
             .strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -64,13 +64,10 @@ pub fn begin(
     }
 }
 
-/// How long another thread may keep a generator's core from it.
-fn slice() -> String {
-    match bench_host::slice::granted() {
-        Ok(Some(slice)) => format!("{slice:?}"),
-        Ok(None) => "the scheduler's own".into(),
-        Err(error) => error.to_string(),
-    }
+/// How soon a generator's thread gets its core when somebody else is on it.
+fn scheduling() -> String {
+    bench_host::scheduling::granted()
+        .map_or_else(|error| error.to_string(), |granted| granted.to_string())
 }
 
 fn machine() -> BTreeMap<String, String> {

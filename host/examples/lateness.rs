@@ -32,14 +32,14 @@ const TRIES: usize = 9;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: u64 = std::env::args().nth(1).map_or(Ok(1), |text| text.parse())?;
     minimal_timer_slack()?;
-    let slice = bench_host::slice::shorten()?;
+    let scheduling = bench_host::scheduling::hasten()?;
     let placement = Placement::for_this_machine(1)?;
     if let Some(cpus) = &placement.client {
         pin_thread(cpus)?;
     }
     println!("clock: {:?}", bench_host::clock::measure());
     println!("placement: {}", placement.why);
-    println!("slice: {slice:?}");
+    println!("scheduling: {scheduling}");
     println!(
         "| timer | rate/s | p50 µs | p99 µs | p99.9 µs | max µs | CPU of a core | others' CPU |"
     );

@@ -9,7 +9,7 @@ pub mod limits;
 pub mod machine;
 pub mod memory;
 pub mod place;
-pub mod slice;
+pub mod scheduling;
 pub mod timer;
 pub mod wire;
 

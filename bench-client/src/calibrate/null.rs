@@ -72,7 +72,7 @@ fn on_thread(
         bench_host::place::pin_thread(cpus)?;
     }
     bench_host::timer::minimal_timer_slack()?;
-    bench_host::slice::shorten()?;
+    bench_host::scheduling::hasten()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
