@@ -105,7 +105,11 @@ async fn every_order_is_carried(service: &tokio::runtime::Handle, mut settings: 
     let counters = caller.counters();
     assert_eq!((counters.connects, counters.reconnects), (2, 0));
     assert_eq!(counters.unknown, 0);
-    let tls = if settings.tls.is_some() { "1.3" } else { "off" };
+    let tls = if settings.tls.is_some() {
+        "TLSv1_3"
+    } else {
+        "off"
+    };
     assert_eq!(caller.in_force()["tls"], tls);
     drop(caller);
     listener.stop().await;
