@@ -2,6 +2,9 @@
 
 mod describe;
 mod id;
+mod share;
+
+pub use share::Share;
 
 use crate::fault::Fault;
 use crate::load::{Mode, SpanPlan, Stop};
@@ -53,6 +56,8 @@ pub struct Cell {
     pub relay: Option<Duration>,
     /// Open or closed loop.
     pub mode: Mode,
+    /// Its rate is a share of its own capacity: `mode` is the closed loop that shows it until [`Cell::at_share_of`].
+    pub share: Option<Share>,
     /// Length of the measured window.
     pub stop: Stop,
     /// Load before it, discarded.
@@ -127,6 +132,7 @@ impl Cell {
                 callers: 32,
                 think: Duration::ZERO,
             },
+            share: None,
             stop: Stop::after(Duration::from_secs(1)),
             warmup: Duration::from_millis(500),
             grace: Duration::from_secs(10),

@@ -96,6 +96,8 @@ impl Plan {
                         .filter_map(|(cell, asked)| in_block(cell, asked, block))
                         .collect();
                     planned.shuffle(&mut random);
+                    // A share comes after the capacity that it is of.
+                    planned.sort_by_key(|planned| planned.cell.share.is_some());
                     trials.extend(planned);
                 }
                 trials
@@ -313,6 +315,26 @@ mod tests {
                 names.iter().collect::<BTreeSet<_>>().len(),
                 "{names:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_share_of_a_capacity_runs_after_it_in_its_block() {
+        let both = ["capacity", "ladder"].map(|name| find(name).unwrap());
+        for experiments in [&both[..], &both[1..]] {
+            let plan = Plan::new(experiments, Suite::Wide, &Transport::ALL, Some(3), 1);
+            for block in &plan.blocks {
+                let ids: Vec<String> = block.iter().map(|planned| planned.cell.id()).collect();
+                let mut shares = 0;
+                for (at, planned) in block.iter().enumerate() {
+                    if let Some(id) = planned.cell.capacity_id() {
+                        assert!(ids[..at].contains(&id), "{id} before {}", ids[at]);
+                        shares += 1;
+                    }
+                }
+                // Three of each transport.
+                assert_eq!(shares, 15);
+            }
         }
     }
 

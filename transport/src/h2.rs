@@ -10,7 +10,7 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Streams that one connection may have open. Above any in-flight window of the suites, so that the limit is never
 /// the bottleneck; hyper's server would stop at 200, tonic's at none.
@@ -47,7 +47,7 @@ pub(crate) fn in_force(library_defaults: bool) -> impl Iterator<Item = (String, 
 /// N connections with prior knowledge, used in turn; or one for each call.
 #[derive(Debug)]
 pub(crate) struct Connections<B> {
-    dialer: Rc<Dialer>,
+    dialer: Arc<Dialer>,
     lanes: Vec<Lane<SendRequest<B>>>,
     next: Cell<usize>,
     library_defaults: bool,
@@ -73,7 +73,7 @@ impl<B> Connections<B>
 where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin + 'static,
 {
-    pub(crate) async fn open(dialer: Rc<Dialer>, settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) async fn open(dialer: Arc<Dialer>, settings: &Settings) -> Result<Self, Failure> {
         let kept = settings.connecting == Connecting::Kept;
         let lanes = if kept { settings.connections.max(1) } else { 0 };
         let connections = Self {

@@ -11,6 +11,8 @@ impl Cell {
     /// The cell as results keep it.
     pub fn describe(&self) -> results::Cell {
         let (in_flight, rate, arrival) = match &self.mode {
+            // Its capacity is not known yet.
+            Mode::Closed { .. } if self.share.is_some() => (None, None, results::Arrival::Poisson),
             Mode::Closed { callers, .. } => (Some(*callers as u32), None, results::Arrival::Closed),
             Mode::Open(arrival) => {
                 let name = show_arrival(arrival).1;
@@ -66,6 +68,13 @@ impl Cell {
             && !profile.is_constant()
         {
             factor("rate", profile.to_string());
+        }
+        if let (Some(share), Some(id)) = (self.share, self.capacity_id()) {
+            let percent = share.percent;
+            factor(
+                "share_of_capacity",
+                format!("{percent} % of what {id} carried"),
+            );
         }
         if let Some(via) = self.reply {
             factor("reply", via.to_string());

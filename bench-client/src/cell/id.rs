@@ -26,11 +26,16 @@ impl Cell {
             kind => add(kind.to_string()),
         }
         match &self.mode {
+            // Before its rate is known and afterwards.
+            _ if self.share.is_some() => {}
             Mode::Closed { callers, think } if think.is_zero() => add(format!("c{callers}")),
             Mode::Closed { callers, think } => add(format!("c{callers}+{}ms", think.as_millis())),
             Mode::Open(arrival) => {
                 add(format!("{}{}", show_arrival(arrival).0, show_rate(arrival)))
             }
+        }
+        if let Some(share) = self.share {
+            add(format!("share{}ofc{}", share.percent, share.callers));
         }
         if self.connections != plain.connections {
             add(format!("x{}", self.connections));

@@ -4,6 +4,11 @@ use crate::load::Arrival;
 #[test]
 fn distinct_cells_have_distinct_names() {
     let rest = Cell::new(Transport::Rest);
+    let share = |percent, callers| Share {
+        percent,
+        callers,
+        seed: 1,
+    };
     // One name for all: what differs in them must show.
     let chain = |length, slow: &str| {
         Topology::chain("chain", length, Transport::Rest, &slow.parse().unwrap())
@@ -60,6 +65,18 @@ fn distinct_cells_have_distinct_names() {
         },
         Cell {
             mode: Mode::Open(Arrival::even("200:1s,2000:4s,200".parse().unwrap())),
+            ..rest.clone()
+        },
+        Cell {
+            share: Some(share(50, 32)),
+            ..rest.clone()
+        },
+        Cell {
+            share: Some(share(90, 32)),
+            ..rest.clone()
+        },
+        Cell {
+            share: Some(share(50, 8)),
             ..rest.clone()
         },
         Cell {

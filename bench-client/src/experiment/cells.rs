@@ -1,7 +1,7 @@
 //! Cells that several experiments read, made in one place: equal to the last setting, they run once for all of them.
 
 use super::Suite;
-use crate::cell::Cell;
+use crate::cell::{Cell, Share};
 use crate::load::{Arrival, Mode, Stop};
 use bench_proto::{Durability, PayloadClass};
 use bench_transport::Transport;
@@ -62,5 +62,26 @@ pub(super) fn open(suite: Suite, transport: Transport, payload: PayloadClass, ra
         stop: Stop::after(Duration::from_secs_f64(window)),
         warmup: Duration::from_millis(200),
         ..Cell::new(transport)
+    }
+}
+
+/// An open loop of Poisson arrivals at so many percent of what [`closed`] carries with [`IN_FLIGHT`], in class `process`.
+pub(super) fn at_share(
+    suite: Suite,
+    transport: Transport,
+    payload: PayloadClass,
+    percent: u32,
+) -> Cell {
+    /// Above which the window of [`open`] is the same for every rate.
+    const ENOUGH: f64 = 10_000.0;
+    let share = Share {
+        percent,
+        callers: IN_FLIGHT,
+        seed: ARRIVALS,
+    };
+    Cell {
+        share: Some(share),
+        mode: share.closed_loop(),
+        ..open(suite, transport, payload, ENOUGH)
     }
 }

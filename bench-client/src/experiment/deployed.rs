@@ -1,5 +1,6 @@
 //! How much of the folk gap is configuration? Each transport as matched as can be, and as people deploy it: every
-//! library's defaults on both sides. These cells stop by time: with Nagle left on, a call may wait 40 ms for an ACK.
+//! library's defaults on both sides; gRPC then over tonic's own channel. These cells stop by time: with Nagle left on, a
+//! call may wait 40 ms for an ACK.
 
 use super::{Experiment, Group, Suite, side_by_side};
 use crate::cell::Cell;

@@ -1,13 +1,13 @@
 //! At equal rates that every transport is offered alike: how long until the caller may go on, and until the work is
 //! done? Where does each stop keeping up, what of it is transport once a service takes its time, and what would it cost
-//! at 50,000 orders per second?
+//! at 50,000 orders per second? The wide form also loads each to a share of its own capacity, found in the run.
 
-use super::cells::{LARGE, SMALL, open};
+use super::cells::{IN_FLIGHT, LARGE, SMALL, at_share, closed, open};
 use super::{Experiment, Group, Suite, a_a, blocks};
 use crate::cell::Cell;
 use crate::claims::ladder;
 use crate::results::{Run, Table};
-use bench_proto::PayloadClass;
+use bench_proto::{Durability, PayloadClass};
 use bench_transport::Transport;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ const SYNC: [Transport; 2] = [Transport::Rest, Transport::Grpc];
 const MODERATE: f64 = 2_000.0;
 /// A decade, from light load to where two cores are busy.
 const RUNGS: [f64; 3] = [1_000.0, 4_000.0, 10_000.0];
+/// Percent of each one's own capacity, in the wide form.
+const SHARES: [u32; 3] = [50, 70, 90];
 /// The wide form's.
 const WIDE: [f64; 8] = [
     500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0, 80_000.0,
@@ -98,9 +100,21 @@ fn groups(suite: Suite) -> Vec<Group> {
             groups.extend(WIDE.into_iter().take(4).flat_map(|rate| {
                 [1, 5, 50].map(|ms| FOUR.map(|t| behind(suite, t, SMALL, rate, ms)).into())
             }));
+            groups.extend(Transport::ALL.map(|transport| shares(suite, transport)));
             groups
         }
     }
+}
+
+/// What a transport carries in a closed loop, and shares of that; tcp, the floor, beside the others.
+fn shares(suite: Suite, transport: Transport) -> Group {
+    let capacity = Cell {
+        durability: Durability::Process,
+        ..closed(suite, transport, SMALL, IN_FLIGHT)
+    };
+    let mut group = vec![capacity];
+    group.extend(SHARES.map(|percent| at_share(suite, transport, SMALL, percent)));
+    group
 }
 
 /// A service that takes `ms` for each order behind the transport.
@@ -122,10 +136,12 @@ fn behind(suite: Suite, transport: Transport, payload: PayloadClass, rate: f64, 
 }
 
 fn analysis(run: &Run) -> Vec<Table> {
-    vec![
+    let mut tables = vec![
         ladder::knees(run),
         ladder::transport_share(run),
         ladder::added_by_brokers(run),
         ladder::cpu_by_rate(run),
-    ]
+    ];
+    tables.extend(ladder::at_shares(run));
+    tables
 }

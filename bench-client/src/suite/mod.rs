@@ -3,6 +3,7 @@
 
 mod ground;
 mod options;
+mod share;
 
 pub use options::{MOST_RERUNS, Options};
 
@@ -245,7 +246,7 @@ async fn run_attempt(
             continue;
         }
         progress.begins(planned, attempt);
-        let trial = attempt_trial(planned, attempt, surroundings).await;
+        let trial = attempt_trial(planned, attempt, surroundings, store.run()).await;
         progress.ended(&trial, planned.cell.expected_time());
         store.append_trial(trial)?;
     }
@@ -271,6 +272,7 @@ async fn attempt_trial(
     planned: &Planned,
     attempt: u32,
     surroundings: &Surroundings,
+    before: &Run,
 ) -> results::Trial {
     let mut surroundings = surroundings.clone();
     if planned.cell.topology.is_some() {
@@ -278,7 +280,11 @@ async fn attempt_trial(
         let of_block = u64::from(planned.block) << 32;
         surroundings.seed = surroundings.seed.wrapping_add(of_block);
     }
-    let mut trial = match trial::run(&planned.cell, trial::fresh_run_id(), &surroundings).await {
+    let measured = async {
+        let cell = share::settled(&planned.cell, before)?;
+        trial::run(&cell, trial::fresh_run_id(), &surroundings).await
+    };
+    let mut trial = match measured.await {
         Ok(trial) => trial,
         Err(error) => results::Trial {
             cell: planned.cell.describe(),

@@ -1,16 +1,16 @@
-//! The calling end: tonic's client on N HTTP/2 connections, used in turn and each opened again after a cut; or on a
-//! connection for each call.
+//! The calling end: tonic's client on N channels, used in turn and each opened again after a cut; or on a connection for
+//! each call. `channel` says whose channels they are.
 
-use super::channel::{Channel, DialError};
+use super::channel::{Channel, Channels, DialError, root};
 use super::codec::PassThrough;
 use super::streams::Streams;
 use super::{OUTCOME, STAMP};
 use crate::deadline::Deadline;
-use crate::h2::{self, Connections};
+use crate::h2;
 use crate::net::{self, Dialer};
 use crate::{
-    CallKind, CallResult, Caller, Connecting, Counters, Failure, Outcome, Settings, Transport,
-    shared, travel,
+    CallKind, CallResult, Caller, Connecting, Counters, Outcome, Settings, Transport, shared,
+    travel,
 };
 use bench_host::clock::{after, now_ns};
 use bench_proto::order::order_service_client::OrderServiceClient;
@@ -21,8 +21,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
@@ -39,11 +39,11 @@ pub struct GrpcCaller {
 pub(super) struct Inner {
     deadline: Deadline,
     deadline_travels: bool,
-    channels: usize,
+    lanes: usize,
     library_defaults: bool,
-    connections: Rc<Connections<Body>>,
+    channels: Channels,
     origin: Uri,
-    dialer: Rc<Dialer>,
+    dialer: Arc<Dialer>,
     kind: CallKind,
     batch: usize,
 }
@@ -57,19 +57,19 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<GrpcCaller> {
         "a stream carries many calls, so its channel cannot be one call's own: keep the connections, or use unary calls"
     );
     let target = &settings.target;
-    let dialer = Rc::new(Dialer::new("grpc", settings, Some("h2"))?);
-    let origin = format!("{}://{target}", dialer.scheme()).parse();
+    let dialer = Arc::new(Dialer::new("grpc", settings, Some("h2"))?);
+    let origin = format!("{}://{target}", dialer.scheme()).parse::<Uri>();
     let origin = origin.map_err(|error: http::uri::InvalidUri| {
         anyhow::anyhow!("expected host:port for grpc, got {target:?}: {error}")
     })?;
-    let opening = Connections::open(dialer.clone(), settings);
-    let connections = net::within(settings.deadline, "grpc", target, opening).await?;
+    let opening = Channels::open(dialer.clone(), &origin, settings);
+    let channels = net::within(settings.deadline, "grpc", target, opening).await?;
     let inner = Rc::new(Inner {
         deadline: Deadline::new(settings.deadline),
         deadline_travels: settings.deadline_travels,
-        channels: settings.connections.max(1),
+        lanes: settings.connections.max(1),
         library_defaults: settings.library_defaults,
-        connections: Rc::new(connections),
+        channels,
         origin,
         dialer,
         kind: settings.kind,
@@ -147,8 +147,9 @@ impl Caller for GrpcCaller {
         let inner = &self.inner;
         let mut settings = inner
             .dialer
-            .in_force(inner.channels, inner.deadline.patience());
+            .in_force(inner.lanes, inner.deadline.patience());
         settings.insert("http".into(), "HTTP/2".into());
+        settings.insert("channel".into(), inner.channels.whose().into());
         settings.extend(h2::in_force(inner.library_defaults));
         settings.extend(shared::in_force(inner.kind, inner.batch));
         settings
@@ -160,7 +161,7 @@ impl GrpcCaller {
     /// call has a channel of its own.
     pub fn contract(&self) -> OrderServiceClient<Channel> {
         let inner = &self.inner;
-        OrderServiceClient::with_origin(Channel::next(&inner.connections), inner.origin.clone())
+        OrderServiceClient::with_origin(inner.channels.next(), inner.origin.clone())
     }
 }
 
@@ -168,12 +169,12 @@ impl Inner {
     /// A client on the channel whose turn it is. It takes answers of any size: how large a blob may be is the
     /// listener's to say.
     pub(super) fn client(&self) -> Grpc<Channel> {
-        Grpc::with_origin(Channel::next(&self.connections), self.origin.clone())
+        Grpc::with_origin(self.channels.next(), self.origin.clone())
             .max_decoding_message_size(usize::MAX)
     }
 
     pub(super) fn channels(&self) -> usize {
-        self.channels
+        self.lanes
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -204,7 +205,7 @@ impl Inner {
         if status.source().is_none() {
             return net::failed_there(format!("{:?}", status.code()), text);
         }
-        if let Some(failure) = dial_error(&status) {
+        if let Some(failure) = DialError::behind(&status) {
             sent_ns.set(None);
             return CallResult::Failed(failure.clone());
         }
@@ -235,25 +236,4 @@ fn request(body: Bytes, stamp: Option<&Stamp>) -> Request<Bytes> {
         request.metadata_mut().insert_bin(STAMP, value);
     }
     request
-}
-
-/// The first cause of an error.
-fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause
-}
-
-/// The error of the dial, if that is why a call failed.
-fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Failure> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(DialError(failure)) = error.downcast_ref() {
-            return Some(failure);
-        }
-        cause = error.source();
-    }
-    None
 }

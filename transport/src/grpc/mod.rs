@@ -1,5 +1,5 @@
 //! The grpc transport: tonic on both ends, the four kinds of call of the contract. This file owns the names on the
-//! wire; `client` (with `streams` for the streaming kinds) and `server` own the ends.
+//! wire; `client` (with `streams` for the streaming kinds and `channel` for what is under both) and `server` own the ends.
 //!
 //! A refused order and a wrong Stamp are `InvalidArgument`, a failed order is `Internal`, one that a full service turned
 //! away is `ResourceExhausted`; a message that cannot be
@@ -10,6 +10,7 @@
 mod channel;
 mod client;
 mod codec;
+mod deployed;
 mod server;
 mod streams;
 
@@ -19,7 +20,7 @@ pub use server::serve;
 
 /// What is left to tonic and hyper where nobody matches the settings.
 pub(crate) const LEFT_UNSET: crate::LeftUnset = crate::LeftUnset {
-    caller: "HTTP/2 windows, and how frames gather into writes (Nagle is off, as tonic has it)",
+    caller: "the channel (tonic's own, with its queue and its task), HTTP/2 windows, and how frames gather into writes (Nagle is off, as tonic has it)",
     service: "HTTP/2 windows and its limit of streams (Nagle is off, as tonic has it)",
 };
 

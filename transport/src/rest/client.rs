@@ -21,6 +21,7 @@ use http_body_util::{BodyExt, Full};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 const STAMP: HeaderName = HeaderName::from_static(Stamp::HEADER);
@@ -43,7 +44,7 @@ pub(super) struct Inner {
     connections: usize,
     library_defaults: bool,
     requests: Requests,
-    dialer: Rc<Dialer>,
+    dialer: Arc<Dialer>,
     wires: Wires,
 }
 
@@ -57,7 +58,7 @@ enum Wires {
 pub async fn connect(settings: &Settings) -> anyhow::Result<RestCaller> {
     let offered = Transport::Rest.offers(settings.kind);
     offered.map_err(anyhow::Error::msg)?;
-    let dialer = Rc::new(Dialer::new(
+    let dialer = Arc::new(Dialer::new(
         "rest",
         settings,
         Some(protocol(settings.http)),

@@ -5,7 +5,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use tables::{added_by_brokers, cpu_by_rate, knees, transport_share};
+pub use tables::{added_by_brokers, at_shares, cpu_by_rate, knees, transport_share};
 
 use super::combine::Judged;
 use super::part::{self, Question, judge_paired, not_measured, number};
@@ -44,6 +44,8 @@ const BROKERS: [&str; 2] = ["queue", "stream"];
 pub const PROJECTED_RATE: f64 = 50_000.0;
 /// The order that the transports are set beside each other with.
 const PAYLOAD: &str = "O3";
+/// The factor of a cell whose rate is a share of its own capacity: no rung, since no other transport ran at it.
+const SHARE: &str = "share_of_capacity";
 
 /// The cells of the ladder that a transport ran with the small order, by rate; `slow` is the service behind them.
 fn rungs<'a, 'r>(
@@ -56,6 +58,7 @@ fn rungs<'a, 'r>(
         .filter(|c| {
             is_base(c.cell)
                 && c.cell.arrival != Arrival::Closed
+                && !c.cell.factors.contains_key(SHARE)
                 && c.cell.transport == transport
                 && c.cell.payload == PAYLOAD
                 && c.cell.slow.as_deref() == slow

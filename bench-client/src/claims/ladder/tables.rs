@@ -1,7 +1,7 @@
 //! The ladder's tables: how far each transport keeps up, what of a call is transport, what a broker adds, CPU by rate.
 
 use super::super::samples::{CellTrials, Metric, Paired, cells, percentile};
-use super::{BROKERS, Fit, PROJECTED_RATE, both_sustain, fits, rate, rungs, shares};
+use super::{BROKERS, Fit, PROJECTED_RATE, SHARE, both_sustain, fits, rate, rungs, shares};
 use crate::results::{Percentile, Run, Table, Value};
 use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, Minimum, latency};
@@ -72,6 +72,55 @@ fn p99(cell: &CellTrials<'_>) -> Value {
             "fewer than 10,000 samples in all blocks",
         ),
     }
+}
+
+/// Latency at a share of each one's own capacity; none where no such cell ran.
+pub fn at_shares(run: &Run) -> Option<Table> {
+    let mut table = Table::new(
+        "ladder",
+        "at a share of each one's own capacity, O3, nothing slow behind",
+        &[
+            ("transport", ""),
+            ("share of capacity", ""),
+            ("rate", "1/s"),
+            ("accept p50", "ms"),
+            ("accept p99", "ms"),
+        ],
+    )
+    .with_note(
+        "Capacity is what the first valid trial of the closed loop carried; its rate holds for every block. Where the caller was that loop's limit, the share is of what one caller asks for.",
+    );
+    let all = cells(run, "ladder");
+    for transport in ["tcp"].into_iter().chain(TRANSPORTS) {
+        let mut mine: Vec<_> = all
+            .iter()
+            .filter(|c| c.cell.transport == transport)
+            .filter_map(|c| Some((c.cell.factors.get(SHARE)?, c)))
+            .collect();
+        mine.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (share, cell) in mine {
+            // The cell of a block that found no capacity has none.
+            let rate = cell.kept().find_map(|t| t.cell.rate_per_s);
+            let p50 = if cell.is_sustained() {
+                let p50: Option<Vec<f64>> = cell
+                    .kept()
+                    .map(|t| Some(Metric::AcceptP50.of(t)?.value / 1e6))
+                    .collect();
+                let p50 = p50.and_then(|p50| Estimate::of_ratios(&p50));
+                value(p50, "too few samples")
+            } else {
+                Value::missing(NOT_SUSTAINED)
+            };
+            table.push(vec![
+                transport.into(),
+                share.as_str().into(),
+                Value::maybe(rate, "no capacity was found"),
+                p50,
+                p99(cell),
+            ]);
+        }
+    }
+    (!table.rows.is_empty()).then_some(table)
 }
 
 /// What of a call is transport once the service takes its time.

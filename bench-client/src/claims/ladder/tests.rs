@@ -217,3 +217,23 @@ fn what_a_broker_adds_is_a_difference() {
     assert!((point(&queue[2]) - 0.7).abs() < 0.02, "{queue:?}");
     assert!((point(&queue[4]) - 0.3).abs() < 0.02, "{queue:?}");
 }
+
+#[test]
+fn a_share_of_ones_own_capacity_has_a_row_and_is_no_rung() {
+    assert!(at_shares(&whole()).is_none());
+    let mut half = rung("grpc", 500.0, 1_000.0, 1_000.0, (0.0, 100.0));
+    for trial in &mut half {
+        trial.cell.id = "grpc-O3-share50ofc32".into();
+        let share = "50 % of what grpc-O3-c32 carried".to_string();
+        trial.cell.factors.insert("share_of_capacity".into(), share);
+    }
+    let mut run = whole();
+    run.trials.extend(half);
+    let table = at_shares(&run).unwrap();
+    let [row] = &table.rows[..] else {
+        panic!("{table:?}");
+    };
+    assert_eq!(point(&row[2]), 500.0);
+    assert!((point(&row[3]) - 1.0).abs() < 0.1, "{row:?}");
+    assert_eq!(knees(&run), knees(&whole()));
+}

@@ -17,7 +17,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Semaphore;
 
@@ -26,7 +26,7 @@ const EAGER: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Lines {
-    dialer: Rc<Dialer>,
+    dialer: Arc<Dialer>,
     /// One permit per connection that may exist; its queue is first come, first served.
     free: Semaphore,
     idle: RefCell<Vec<Line>>,
@@ -34,7 +34,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) async fn open(dialer: Rc<Dialer>, settings: &Settings) -> Result<Self, Failure> {
+    pub(super) async fn open(dialer: Arc<Dialer>, settings: &Settings) -> Result<Self, Failure> {
         let connections = settings.connections.max(1);
         let kept = settings.connecting == Connecting::Kept;
         let mut idle = Vec::with_capacity(connections);
@@ -119,7 +119,7 @@ struct Line {
     /// None once it has ended.
     connection: Option<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>,
     /// Counts the connection as lost when it goes.
-    dialer: Rc<Dialer>,
+    dialer: Arc<Dialer>,
 }
 
 impl fmt::Debug for Line {
@@ -136,7 +136,7 @@ impl Drop for Line {
 }
 
 impl Line {
-    async fn open(dialer: &Rc<Dialer>) -> Result<Self, Failure> {
+    async fn open(dialer: &Arc<Dialer>) -> Result<Self, Failure> {
         let stream = dialer.dial().await?;
         let handshake = http1::Builder::new()
             .writev(false)
