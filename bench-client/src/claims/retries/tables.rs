@@ -115,8 +115,8 @@ fn beside_theory(all: &[CellTrials<'_>]) -> Table {
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(format!(
         "μ is {WORKERS} workers ÷ {} ms, {} ms while slow ({ill}/s). While every attempt comes too late, an order brings the \
          service behind as much work as it has attempts, or once where a key tells it that it has done it; where λ times that \
-         is above μ = {well}/s the backlog goes on growing though its cause is gone, else it is gone after (λ·work − μ slow)·T ÷ (μ − λ·work). Both times count from \
-         the end of the slowness; errors cease before the backlog does, as soon as it is worth less than a timeout. Back: at \
+         is above μ = {well}/s the backlog goes on growing though its cause is gone, else it is gone after \
+         (λ·work − μ slow)·T ÷ (μ − λ·work). Both times count from the end of the slowness; errors cease before the backlog does, as soon as it is worth less than a timeout. Back: at \
          least {} % of the orders of the phase `{LATER}`; away: at most {} %. Of attempts that are dropped when their time is \
          up no formula here tells.",
         WORK.as_millis(),
