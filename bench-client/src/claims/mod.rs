@@ -17,6 +17,8 @@
 //! - `tls-cost`: experiment `tls`, pairs of cells that differ in the factor `tls` alone;
 //! - `chain-fail`, `chain-p99`, `chain-floor`, `async-hop-free`: experiment `chain`, transports `rest` and `grpc`, factor
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
+//! - `retry-storm`: experiment `retries`, transports `rest` and `grpc`, factor `topology` `retries-none`, `-immediate` and
+//!   `-backoff`, `phases[]` with one named `later`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -33,6 +35,7 @@ pub mod overload;
 pub mod pairs;
 pub mod part;
 pub mod ratios;
+pub mod retries;
 pub mod rpc;
 pub mod rules;
 pub mod samples;
@@ -124,6 +127,7 @@ static JUDGES: &[&[Judge]] = &[
     chain::JUDGES,
     outage::JUDGES,
     hybrid::JUDGES,
+    retries::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

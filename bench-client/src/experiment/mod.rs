@@ -16,6 +16,7 @@ mod hybrid;
 mod ladder;
 mod outage;
 mod payload;
+mod retries;
 mod rpc;
 mod rpc_kill;
 mod side_by_side;
@@ -113,6 +114,7 @@ pub static ALL: &[Experiment] = &[
     chain::EXPERIMENT,
     outage::EXPERIMENT,
     hybrid::EXPERIMENT,
+    retries::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -127,6 +129,7 @@ pub const FAULTS: &[&str] = &[
     "chain",
     "outage",
     "hybrid",
+    "retries",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.

@@ -119,6 +119,7 @@ impl Topology {
                 .map(|timeout| format!("timeout={}", exact(timeout))),
         );
         parts.extend(edge.guards.options());
+        parts.extend(edge.no_deadline.then(|| "no-deadline".to_string()));
         Ok(parts.join(","))
     }
 }

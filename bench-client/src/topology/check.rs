@@ -120,6 +120,11 @@ impl Topology {
                 "the edge {from} → {to} has {count} connections; expected 1 to {MOST_CONNECTIONS}"
             ));
         }
+        if edge.no_deadline && !edge.carries_deadlines() {
+            return Err(format!(
+                "no deadline travels on the edge {from} → {to} over {transport} ({way}); leave no_deadline out"
+            ));
+        }
         edge.guards
             .check()
             .map_err(|why| format!("the edge {from} → {to}: {why}"))

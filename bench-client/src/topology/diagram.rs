@@ -82,5 +82,6 @@ fn call(edge: &Edge) -> String {
     }
     words.extend(edge.timeout.map(|timeout| format!("timeout {timeout:?}")));
     words.extend(edge.guards.options());
+    words.extend(edge.no_deadline.then(|| "no deadline".to_string()));
     words.join(", ")
 }

@@ -84,6 +84,9 @@ pub struct Edge {
     /// Connections to the callee, over REST at most so many; the server's own number where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
+    /// The callee is not told how long it is waited for, and so works on what nobody waits for any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_deadline: bool,
     /// What keeps the callee's troubles from the caller.
     #[serde(default, skip_serializing_if = "Guards::is_none")]
     pub guards: Guards,
@@ -160,8 +163,14 @@ impl Edge {
             way: Way::Awaited,
             timeout: None,
             connections: None,
+            no_deadline: false,
             guards: Guards::default(),
         }
+    }
+
+    /// Whether a deadline can travel on it: TCP's frames have no room for one, and what is published is not waited for.
+    fn carries_deadlines(&self) -> bool {
+        self.way.waits() && self.transport != Transport::Tcp
     }
 }
 

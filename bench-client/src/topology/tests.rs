@@ -104,6 +104,11 @@ fn what_cannot_run_is_refused_with_a_sentence() {
         "no call end",
     );
     refused(&|t| t.edges[0].connections = Some(0), "1 to 10000");
+    refused(&|t| t.edges[1].no_deadline = true, "(publish)");
+    refused(
+        &|t| (t.edges[0].transport, t.edges[0].no_deadline) = (Transport::Tcp, true),
+        "over tcp (awaited)",
+    );
     refused(&|t| t.edges[0].guards.bulkhead = Some(0), "no call through");
     refused(
         &|t| {
@@ -235,6 +240,37 @@ fn a_service_is_told_its_calls_with_place_scope_format_and_guards() {
     let on = |name: &str| topology.listens_on(topology.service(name).unwrap(), Transport::Rest);
     assert_eq!(on("checkout"), BTreeSet::from([Transport::Rest]));
     assert_eq!(on("email"), BTreeSet::from([Transport::Queue]));
+}
+
+#[test]
+fn a_deadline_that_does_not_travel_is_said_to_the_caller_and_in_the_diagram() {
+    let json = r#"{"name":"pair","services":[{"name":"a"},{"name":"b"}],
+        "edges":[{"from":"a","to":"b","transport":"grpc","timeout":"250ms","no_deadline":true}]}"#;
+    let topology = Topology::from_json(json).unwrap();
+    assert_eq!(topology.check(), Ok(()));
+    let again = serde_json::to_string(&topology).unwrap();
+    assert_eq!(Topology::from_json(&again).unwrap(), topology);
+    let mut places = Places::new("run-1");
+    places.listens("b", Transport::Grpc, "127.0.0.1:7");
+    assert_eq!(
+        topology
+            .arguments(topology.service("a").unwrap(), &places)
+            .unwrap(),
+        [
+            "--next",
+            "b=grpc:127.0.0.1:7,format=protobuf,timeout=250ms,no-deadline"
+        ]
+    );
+    let diagram = topology.diagram(Transport::Rest);
+    assert!(
+        diagram.contains("grpc, timeout 250ms, no deadline → b"),
+        "{diagram}"
+    );
+    let mut travels = topology.clone();
+    travels.edges[0].no_deadline = false;
+    assert_ne!(topology.label(), travels.label());
+    let text = serde_json::to_string(&travels).unwrap();
+    assert!(!text.contains("no_deadline"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,228 @@
+//! Planted runs on each side of the rule.
+
+use super::*;
+use crate::claims::{fixture, judge};
+use crate::results::{Effects, SeriesBin, Value, Verdict, VerdictRow};
+
+const RATE: f64 = 300.0;
+const BLOCKS: u32 = 3;
+/// Orders planned in the last phase.
+const PLANNED: u64 = 450;
+
+/// Half a second well, 2.5 s slow, 4 s well again; so many orders of the last phase succeed.
+fn trial(over: &str, policy: Policy, block: u32, succeed: u64) -> Trial {
+    let mut trial = fixture::slow(over, block, 1_000_000, 1_000_000, 0);
+    trial.experiment = EXPERIMENT.into();
+    trial.cell.id = format!("{over}-{}", policy.name());
+    (trial.cell.slow, trial.cell.workers) = (None, None);
+    trial.cell.rate_per_s = Some(RATE);
+    let factors = &mut trial.cell.factors;
+    factors.insert("topology".into(), topology(policy));
+    let edges = [
+        (0.0, 0.5, 150, 150),
+        (0.5, 3.0, 750, 15),
+        (3.0, 5.5, 750, succeed),
+        (5.5, 7.0, PLANNED, succeed),
+    ];
+    trial.phases = PHASES
+        .into_iter()
+        .zip(edges)
+        .map(|(name, (start_s, end_s, planned, acknowledged))| Phase {
+            name: name.into(),
+            start_s,
+            end_s,
+            planned,
+            acknowledged,
+            failed: planned - acknowledged,
+            ..Phase::default()
+        })
+        .collect();
+    let until = if succeed == PLANNED { 42 } else { 70 };
+    trial.series = (0..70)
+        .map(|bin| SeriesBin {
+            start_s: f64::from(bin) / 10.0,
+            width_s: 0.1,
+            errors: u64::from((8..until).contains(&bin)) * 30,
+            ..SeriesBin::default()
+        })
+        .collect();
+    let attempts = match policy {
+        Policy::NoRetry => 2_100,
+        Policy::Budget => 2_310,
+        _ => 7_980,
+    };
+    let retried = attempts - 2_100;
+    let calls = HopCalls {
+        calls: 2_100,
+        attempts,
+        retried,
+        ..HopCalls::default()
+    };
+    let mut checkout = Hop {
+        service: CHECKOUT.into(),
+        ..Hop::default()
+    };
+    checkout.calls.insert(BEHIND.into(), calls);
+    let behind = Hop {
+        service: BEHIND.into(),
+        effects: Effects {
+            applied: 2_100,
+            repeated: match policy {
+                Policy::Idempotent | Policy::Deadline => 0,
+                _ => retried,
+            },
+        },
+        expired: if policy == Policy::Deadline { retried } else { 0 },
+        ..Hop::default()
+    };
+    trial.hops = vec![checkout, behind];
+    trial
+}
+
+/// Without retries, with a budget and with a key goodput comes back; of the others this many orders succeed.
+fn planted(of_storms: impl Fn(&str, Policy, u32) -> u64) -> Run {
+    let mut run = fixture::planted();
+    for block in 0..BLOCKS {
+        for policy in Policy::ALL {
+            let succeed = match policy {
+                Policy::Immediate | Policy::Backoff => of_storms("rest", policy, block),
+                _ => PLANNED,
+            };
+            run.trials.push(trial("rest", policy, block, succeed));
+        }
+        let storm = of_storms("grpc", Policy::Immediate, block);
+        run.trials
+            .push(trial("grpc", Policy::NoRetry, block, PLANNED));
+        run.trials
+            .push(trial("grpc", Policy::Immediate, block, storm));
+    }
+    run
+}
+
+fn storms(_: &str, policy: Policy, block: u32) -> u64 {
+    match policy {
+        Policy::Backoff => 2 + u64::from(block),
+        _ => 0,
+    }
+}
+
+fn verdict(run: &Run) -> VerdictRow {
+    judge(run)
+        .into_iter()
+        .find(|row| row.claim == "retry-storm")
+        .unwrap()
+}
+
+#[test]
+fn it_holds_where_goodput_stays_away_and_says_what_the_others_do() {
+    let row = verdict(&planted(storms));
+    assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
+    assert_eq!(row.parts.len(), 3);
+    for words in [
+        "rest, 3 immediate retries: after the slowness, goodput without retries was at least 450× that with them (100 % against 0.00 %; 3.80 attempts per order)",
+        "3 retries within a budget of 10 %: 100 % of orders succeeded at 1.10 attempts each",
+        "Immediate retries had 17640 orders applied once more, with an idempotency key 0.",
+        "Scope: Rust",
+    ] {
+        assert!(row.reason.contains(words), "{words}: {}", row.reason);
+    }
+}
+
+#[test]
+fn goodput_that_comes_back_refutes_it_and_one_transport_alone_makes_it_depend() {
+    let all_back = verdict(&planted(|_, _, _| PLANNED));
+    assert_eq!(all_back.verdict, Verdict::Refuted, "{all_back:?}");
+    let one_back = planted(|over, policy, block| match over {
+        "grpc" => PLANNED,
+        _ => storms(over, policy, block),
+    });
+    let row = verdict(&one_back);
+    assert_eq!(row.verdict, Verdict::Depends, "{row:?}");
+    assert!(
+        row.reason.contains("Depends on transport and policy"),
+        "{}",
+        row.reason
+    );
+}
+
+#[test]
+fn one_block_decides_nothing_and_no_run_measures_nothing() {
+    let mut run = planted(storms);
+    run.trials
+        .retain(|trial| trial.experiment != EXPERIMENT || trial.block == 0);
+    assert_eq!(verdict(&run).verdict, Verdict::Inconclusive);
+    assert_eq!(verdict(&fixture::planted()).verdict, Verdict::NotMeasured);
+}
+
+#[test]
+fn without_goodput_to_compare_with_nothing_is_decided() {
+    let mut run = planted(storms);
+    for trial in &mut run.trials {
+        if trial.cell.id.ends_with("-none") {
+            trial.phases[3].acknowledged = 0;
+        }
+    }
+    assert_eq!(verdict(&run).verdict, Verdict::NotMeasured);
+}
+
+#[test]
+fn formulas_say_which_policy_comes_back() {
+    let (rate, slow) = (PerSecond(RATE), Duration::from_millis(2_500));
+    let after = |policy: Policy| match policy.outlook(rate, slow) {
+        Outlook::ComesBack(after) => Some(after.as_secs_f64()),
+        _ => None,
+    };
+    // (300 − 20)·2.5 = 700 wait, and 800 − 300 are done of them each second; with a budget (330 − 20)·2.5 and 800 − 330.
+    let near = |found: Option<f64>, expected: f64| (found.unwrap() - expected).abs() < 1e-6;
+    assert!(near(after(Policy::NoRetry), 1.4));
+    assert!(near(after(Policy::Idempotent), 1.4));
+    assert!(near(after(Policy::Budget), 775.0 / 470.0));
+    for policy in [Policy::Immediate, Policy::Backoff] {
+        assert_eq!(policy.outlook(rate, slow), Outlook::StaysAway);
+    }
+    assert_eq!(Policy::Deadline.outlook(rate, slow), Outlook::Unknown);
+    // At half the rate even four attempts of each order are less than the workers do.
+    let half = Policy::Immediate.outlook(PerSecond(RATE / 2.0), slow);
+    assert!(matches!(half, Outlook::ComesBack(_)), "{half:?}");
+}
+
+#[test]
+fn the_tables_have_a_row_for_each_cell_and_set_theory_beside_it() {
+    let run = planted(storms);
+    let made = tables(&run);
+    assert_eq!(made.len(), 2);
+    let text = |value: &Value| match value {
+        Value::Text(text) => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    for table in &made {
+        assert_eq!(table.rows.len(), 8, "{}", table.title);
+    }
+    let said: Vec<(String, String)> = made[1]
+        .rows
+        .iter()
+        .map(|row| (text(&row[6]), text(&row[8])))
+        .collect();
+    let pair = |foretold: &str, came: &str| (foretold.to_string(), came.to_string());
+    let back = pair("comes back", "came back");
+    let away = pair("stays away", "stayed away");
+    let expected = [
+        back.clone(),
+        away.clone(),
+        away.clone(),
+        back.clone(),
+        back.clone(),
+        pair("no formula", "came back"),
+        back,
+        away,
+    ];
+    assert_eq!(said, expected);
+    // Errors end with the bin from 4.1 s to 4.2 s, 1.2 s after the slowness; or they do not.
+    let last = &made[1].rows[0][9];
+    assert!(
+        matches!(last, Value::Interval { point, .. } if (point - 1.2).abs() < 1e-6),
+        "{last:?}"
+    );
+    assert!(matches!(made[1].rows[1][9], Value::Missing(_)));
+    assert_eq!(made[0].rows[1][7], Value::Number(3.0 * 5_880.0));
+}
