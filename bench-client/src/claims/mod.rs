@@ -17,6 +17,8 @@
 //! - `tls-cost`: experiment `tls`, pairs of cells that differ in the factor `tls` alone;
 //! - `chain-fail`, `chain-p99`, `chain-floor`, `async-hop-free`: experiment `chain`, transports `rest` and `grpc`, factor
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
+//! - `cascade`, `breaker`: experiment `guards`, transports `rest` and `grpc`, factor `topology` `guards-TRANSPORT-GUARD`, a
+//!   `probe` with `phases[]` named `before` and `slow`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -25,6 +27,7 @@ pub mod codec;
 pub mod combine;
 pub mod connections;
 pub mod gap;
+pub mod guards;
 pub mod hybrid;
 pub mod ladder;
 pub mod measured;
@@ -124,6 +127,7 @@ static JUDGES: &[&[Judge]] = &[
     chain::JUDGES,
     outage::JUDGES,
     hybrid::JUDGES,
+    guards::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {
