@@ -36,7 +36,8 @@ use std::time::Duration;
 const LEAD: Duration = Duration::from_millis(30);
 
 /// Why a trial whose probe goes where its orders go has no bytes on the wire.
-const PROBE_BYTES: &str = "the catalogue probe went to the same port, and its bytes cannot be told from those of orders";
+const PROBE_BYTES: &str =
+    "the catalogue probe went to the same port, and its bytes cannot be told from those of orders";
 
 /// A broker that takes longer than this to declare something is not there for a benchmark.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -132,7 +133,7 @@ pub async fn run(
                 tls: launch.tls.clone(),
                 ..cell.settings(&target, &scope)
             },
-            probe: (fleet.catalogue()).map(|target| cell.probe_settings(target)),
+            probe: fleet.catalogue().map(|target| cell.probe_settings(target)),
             services: Services::Ours(&mut fleet),
             relay_pid: relay.as_ref().map(RelayProcess::pid),
             disk,
@@ -164,7 +165,9 @@ pub async fn run_elsewhere(
     surroundings: &Surroundings,
 ) -> anyhow::Result<results::Trial> {
     if cell.probe.is_some() {
-        bail!("a catalogue probe is for a service that the run starts; leave it out for one that runs already");
+        bail!(
+            "a catalogue probe is for a service that the run starts; leave it out for one that runs already"
+        );
     }
     let settings = Settings {
         tls: elsewhere.tls.clone(),

@@ -270,10 +270,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             wire_missing: wire.as_ref().err().cloned(),
         },
         cpu_us_per_op: CpuPerOp {
-            client: per_op(
-                usage.client.cpu_ns.saturating_sub(spun_ns) as f64,
-                accepted,
-            ),
+            client: per_op(usage.client.cpu_ns.saturating_sub(spun_ns) as f64, accepted),
             pacing: per_op(spun_ns as f64, accepted),
             // Of a process that is gone nothing can be read.
             service: usage

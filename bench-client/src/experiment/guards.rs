@@ -121,18 +121,16 @@ fn cell(over: Transport, guard: Guard, [before, slow, after]: [Duration; 3]) -> 
 fn slowness(begins: Duration, ends: Duration) -> Slowness {
     let ms = |time: Duration| time.as_millis();
     let (begins, ends, well, takes) = (ms(begins), ms(ends), ms(WELL), ms(TAKES));
-    let text = format!(
-        "0ms..{begins}ms {well}ms; {begins}ms..{ends}ms {takes}ms; {ends}ms.. {well}ms"
-    );
+    let text =
+        format!("0ms..{begins}ms {well}ms; {begins}ms..{ends}ms {takes}ms; {ends}ms.. {well}ms");
     text.parse().expect("the experiment's own slowness parses")
 }
 
 fn groups(suite: Suite) -> Vec<Group> {
     let lengths = lengths(suite);
     let transports = [Transport::Rest, Transport::Grpc];
-    let group = |over: Transport| -> Group {
-        Guard::ALL.map(|guard| cell(over, guard, lengths)).into()
-    };
+    let group =
+        |over: Transport| -> Group { Guard::ALL.map(|guard| cell(over, guard, lengths)).into() };
     transports.map(group).into()
 }
 
@@ -149,9 +147,9 @@ mod tests {
                 assert_eq!(cell.check_probe(), Ok(()), "{}", cell.id());
                 let topology = cell.topology.as_ref().unwrap();
                 let edge = &topology.edges[0];
-                let found = Guard::ALL.into_iter().find(|guard| {
-                    topology.name == guards::topology(cell.transport.name(), *guard)
-                });
+                let found = Guard::ALL
+                    .into_iter()
+                    .find(|guard| topology.name == guards::topology(cell.transport.name(), *guard));
                 let guard = found.expect("its name says how it is guarded");
                 assert_eq!(edge.timeout.is_some(), guard.has_timeout());
                 assert_eq!(edge.guards.breaker.is_some(), guard.has_breaker());

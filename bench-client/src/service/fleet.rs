@@ -103,7 +103,9 @@ impl Fleet {
     /// Where its catalogue can be asked for, where the cell has a probe.
     pub fn catalogue(&self) -> Option<&str> {
         let listener = self.parts[0].recipe.listeners.get(&Transport::Rest);
-        listener.filter(|_| self.cell.probe.is_some()).map(String::as_str)
+        listener
+            .filter(|_| self.cell.probe.is_some())
+            .map(String::as_str)
     }
 
     /// Where the service that the user calls keeps its journal, in the classes that have one.
