@@ -144,17 +144,15 @@ impl Caller for RestCaller {
 impl RestCaller {
     /// Asks for the catalogue, `GET /v1/catalog`: no order, but the service finds a worker for it as for an order. It is
     /// acknowledged without an answer of its own; the deadline is that of the settings.
-    pub fn catalog(&self) -> impl Future<Output = Outcome> + 'static {
-        let inner = self.inner.clone();
-        async move {
-            let request = inner.requests.catalog();
-            let patience = inner.deadline.patience();
-            let read = |status: StatusCode, body: &[u8]| match status {
-                StatusCode::OK => CallResult::Acknowledged(None),
-                other => inner.refusal(other, body),
-            };
-            inner.carry(request, patience, None, read).await
-        }
+    pub async fn catalog(&self) -> Outcome {
+        let inner = &self.inner;
+        let read = |status: StatusCode, body: &[u8]| match status {
+            StatusCode::OK => CallResult::Acknowledged(None),
+            other => inner.refusal(other, body),
+        };
+        let patience = inner.deadline.patience();
+        let request = inner.requests.catalog();
+        inner.carry(request, patience, None, read).await
     }
 }
 
