@@ -18,6 +18,9 @@ use bench_transport::{
 use std::sync::Arc;
 use std::time::Duration;
 
+/// More would be a load of its own, and no probe beside one.
+const MOST_PROBES: f64 = 1_000.0;
+
 /// A pause of the whole service process (SIGSTOP, SIGCONT), as offsets from the window's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stall {
@@ -88,6 +91,9 @@ pub struct Cell {
     pub reply: Option<ReplyVia>,
     /// Whether operations carry a Stamp (without one the service's side of the ledger is unknown).
     pub stamped: bool,
+    /// So many requests a second, evenly spaced, to the catalogue of the service that the user calls, over a connection of
+    /// their own beside the load: it shares that service's workers and calls nobody. None: no request.
+    pub probe: Option<f64>,
     /// Generator threads.
     pub threads: u32,
     /// The service is stopped for a while.
@@ -148,6 +154,7 @@ impl Cell {
             linger: Duration::ZERO,
             reply: None,
             stamped: true,
+            probe: None,
             threads: 1,
             stall: None,
             tls: false,
@@ -199,6 +206,42 @@ impl Cell {
             reply: self.reply,
             ..Settings::default()
         }
+    }
+
+    /// Settings of the probe, for a service whose REST listener is there.
+    pub fn probe_settings(&self, target: &str) -> Settings {
+        Settings {
+            target: target.into(),
+            // One connection that carries all that wait.
+            http: HttpVersion::H2,
+            deadline: self.timeout,
+            ..Settings::default()
+        }
+    }
+
+    /// Refuses a probe that cannot be.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected, what came, and what to do.
+    pub fn check_probe(&self) -> Result<(), String> {
+        let Some(per_second) = self.probe else {
+            return Ok(());
+        };
+        if !(per_second > 0.0 && per_second <= MOST_PROBES) {
+            return Err(format!(
+                "expected a catalogue probe of above 0 and at most {MOST_PROBES} requests a second, got {per_second}"
+            ));
+        }
+        if self.stop.time.is_none() {
+            return Err(
+                "a catalogue probe lasts as long as the window, and this window ends by count alone; give it a time too"
+                    .into(),
+            );
+        }
+        if self.tls {
+            return Err("a catalogue probe goes without TLS; leave one of the two out".into());
+        }
+        Ok(())
     }
 
     /// Wall time that a trial of the cell takes, process starts included (measured on two cores).

@@ -35,6 +35,10 @@ use std::time::Duration;
 /// Between everything being ready and the first planned instant: the reset and the wake-up fit into it.
 const LEAD: Duration = Duration::from_millis(30);
 
+/// Why a trial whose probe goes where its orders go has no bytes on the wire.
+const PROBE_BYTES: &str =
+    "the catalogue probe went to the same port, and its bytes cannot be told from those of orders";
+
 /// A broker that takes longer than this to declare something is not there for a benchmark.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -87,6 +91,7 @@ pub async fn run(
 ) -> anyhow::Result<results::Trial> {
     topology::check_cell(cell)
         .and_then(|()| fault::check(cell))
+        .and_then(|()| cell.check_probe())
         .map_err(anyhow::Error::msg)?;
     service::check_faults(&cell.faults, &surroundings.brokers)?;
     let scope = format!("run-{run:016x}");
@@ -128,6 +133,7 @@ pub async fn run(
                 tls: launch.tls.clone(),
                 ..cell.settings(&target, &scope)
             },
+            probe: fleet.catalogue().map(|target| cell.probe_settings(target)),
             services: Services::Ours(&mut fleet),
             relay_pid: relay.as_ref().map(RelayProcess::pid),
             disk,
@@ -158,12 +164,18 @@ pub async fn run_elsewhere(
     elsewhere: &Elsewhere,
     surroundings: &Surroundings,
 ) -> anyhow::Result<results::Trial> {
+    if cell.probe.is_some() {
+        bail!(
+            "a catalogue probe is for a service that the run starts; leave it out for one that runs already"
+        );
+    }
     let settings = Settings {
         tls: elsewhere.tls.clone(),
         ..cell.settings(&elsewhere.target, &elsewhere.scope)
     };
     let subject = Subject {
         settings,
+        probe: None,
         services: Services::Theirs(elsewhere.control.as_ref()),
         relay_pid: None,
         disk: None,
@@ -184,6 +196,7 @@ fn tls_of(cell: &Cell, surroundings: &Surroundings) -> anyhow::Result<Option<Tls
 /// What is measured.
 struct Subject<'a> {
     settings: Settings,
+    probe: Option<Settings>,
     services: Services<'a>,
     relay_pid: Option<u32>,
     disk: Option<Disk>,
@@ -205,6 +218,7 @@ async fn measure(
             Generator::start(Assignment {
                 cell: cell.clone(),
                 settings: subject.settings.clone(),
+                probe: subject.probe.clone(),
                 warmup_run,
                 run,
                 seed: surroundings.seed,
@@ -318,10 +332,12 @@ async fn drive(
         .map(|(now, before)| now - before);
 
     let mut record: Option<Record> = None;
+    let mut probe: Option<Box<Record>> = None;
     let mut observed = account::Observed::default();
     for generator in generators.iter_mut() {
         let Signal::Finished {
             record: part,
+            probe: of_probe,
             counters,
             wrong,
             failures,
@@ -331,16 +347,23 @@ async fn drive(
             bail!("a generator spoke out of turn");
         };
         merge(&mut record, *part);
+        probe = probe.or(of_probe);
         observed.add(counters, wrong, failures, seen);
     }
     let record = record.context("a trial needs at least one generator")?;
     drained(&subject.services, &record, cell).await?;
     let services = accounts(&subject.services).await?;
     let (wire, wire_records_lost) = sockets.since(record.ended());
+    let same_port = |probe: &Settings| probe.target == subject.settings.target;
+    let wire = match &subject.probe {
+        Some(probe) if same_port(probe) => Err(PROBE_BYTES.into()),
+        _ => wire,
+    };
     in_force.extend(subject.services.in_force());
     Ok(account::assemble(account::Material {
         cell,
         record,
+        probe: probe.map(|record| *record),
         services,
         observed,
         usage,

@@ -7,6 +7,7 @@ use bench_proto::format::Answer;
 use bench_proto::ledger::Balance;
 use bench_proto::validate::validate;
 use bench_proto::{CallerLedger, Format};
+use bench_transport::rest::RestCaller;
 use bench_transport::{CallKind, CallResult, Caller, Outcome, Settings, Transport};
 use std::time::{Duration, Instant};
 use support::hops::{Grpc, Hop, RestH1, RestH2, open, serve, settings};
@@ -265,5 +266,29 @@ fn a_kind_that_a_transport_does_not_have_is_refused_with_those_that_it_has() {
         assert!(error.to_string().contains("unary, list"), "{error}");
         assert!(Transport::Grpc.offers(CallKind::List).is_err());
         listener.stop().await;
+    });
+}
+
+async fn the_catalogue_comes<H: Hop<Caller = RestCaller>>(service: &tokio::runtime::Handle) {
+    let mut settings = settings::<H>(Format::Json);
+    let (shop, listener, caller) = open::<H>(service, &mut settings).await;
+    for _ in 0..3 {
+        let outcome = caller.catalog().await;
+        let came = matches!(outcome.result, CallResult::Acknowledged(None));
+        assert!(
+            came && outcome.sent_ns.is_some() && outcome.body_in > 0,
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(shop.delivered(), 0, "it is no order");
+    drop(caller);
+    listener.stop().await;
+}
+
+#[test]
+fn the_catalogue_comes_over_both_versions_of_http_and_is_no_order() {
+    between_two_ends(async |service| {
+        the_catalogue_comes::<RestH1>(&service).await;
+        the_catalogue_comes::<RestH2>(&service).await;
     });
 }

@@ -2,6 +2,7 @@
 //! counts, gathers the evidence and has it judged. Pure: it measures nothing.
 
 mod hops;
+mod probe;
 mod timeline;
 
 use crate::cell::Cell;
@@ -77,6 +78,8 @@ pub struct Material<'a> {
     pub cell: &'a Cell,
     /// What the generators recorded.
     pub record: Record,
+    /// What was recorded of the catalogue, where the cell asks for it beside the orders.
+    pub probe: Option<Record>,
     /// What its services know, the one that the user calls first, each after all that call it.
     pub services: Vec<ServiceAccount>,
     /// What the callers saw.
@@ -223,6 +226,15 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
     for problem in problems {
         invalid(problem);
     }
+    let probe = probe::probed(&material, account.as_ref()).map(|(probe, found)| {
+        for (state, reason) in found {
+            validity.state = validity.state.max(state);
+            validity.reasons.push(reason);
+        }
+        probe
+    });
+    // Part of no operation, be it an order or the probe's.
+    let spun_ns = record.spun_ns + material.probe.as_ref().map_or(0, |probe| probe.spun_ns);
     let series = series(cell, record, account.as_ref());
     let ended = record.ended();
     let mean_body = |sum: u64, by: u64| (by > 0).then(|| sum as f64 / by as f64);
@@ -258,11 +270,8 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             wire_missing: wire.as_ref().err().cloned(),
         },
         cpu_us_per_op: CpuPerOp {
-            client: per_op(
-                usage.client.cpu_ns.saturating_sub(record.spun_ns) as f64,
-                accepted,
-            ),
-            pacing: per_op(record.spun_ns as f64, accepted),
+            client: per_op(usage.client.cpu_ns.saturating_sub(spun_ns) as f64, accepted),
+            pacing: per_op(spun_ns as f64, accepted),
             // Of a process that is gone nothing can be read.
             service: usage
                 .service
@@ -297,6 +306,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             .map(|topology| topology.diagram(cell.transport)),
         hops,
         reached,
+        probe,
         in_force: in_force.clone(),
         phases: phases(cell, record, account.as_ref(), &series),
         series,
@@ -419,23 +429,31 @@ fn phases(
         let service = account.and_then(|account| account.spans.get(index));
         let (backlog_at_end, drain_s) = drain(series, span.plan.end.as_secs_f64());
         Phase {
-            name: span.plan.name.clone(),
-            start_s: span.plan.start.as_secs_f64(),
-            end_s: span.plan.end.as_secs_f64(),
-            planned: span.planned,
-            acknowledged: span.accept.len() - span.refused,
-            refused: span.refused,
-            failed: span.failed,
-            timed_out: span.timed_out,
             completed: service.map(|service| service.completed),
-            accept_ns: censored(&span.accept, span.censored(), bound, 0),
             completion_ns: service.and_then(|service| completion(service, span, bound)),
             backlog_at_end,
             drain_s,
+            ..caller_side(span, bound)
         }
     };
     // Index 0 of both sides is the whole window.
     record.spans.iter().enumerate().skip(1).map(phase).collect()
+}
+
+/// What the caller knows of a phase.
+fn caller_side(span: &SpanRecord, bound: Duration) -> Phase {
+    Phase {
+        name: span.plan.name.clone(),
+        start_s: span.plan.start.as_secs_f64(),
+        end_s: span.plan.end.as_secs_f64(),
+        planned: span.planned,
+        acknowledged: span.accept.len() - span.refused,
+        refused: span.refused,
+        failed: span.failed,
+        timed_out: span.timed_out,
+        accept_ns: censored(&span.accept, span.censored(), bound, 0),
+        ..Phase::default()
+    }
 }
 
 /// Flattens nested settings into `prefix.name` → value.

@@ -82,6 +82,9 @@ impl Cell {
         if !self.stamped {
             factor("stamped", "no".into());
         }
+        if let Some(per_second) = self.probe {
+            factor("probe", format!("{per_second}/s"));
+        }
         if self.tls {
             factor("tls", "1.3".into());
         }

@@ -87,6 +87,9 @@ impl Cell {
         if !self.stamped {
             add("unstamped".into());
         }
+        if let Some(per_second) = self.probe {
+            add(format!("probe{per_second}"));
+        }
         if self.tls {
             add("tls".into());
         }

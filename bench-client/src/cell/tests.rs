@@ -88,6 +88,14 @@ fn distinct_cells_have_distinct_names() {
             ..rest.clone()
         },
         Cell {
+            probe: Some(100.0),
+            ..rest.clone()
+        },
+        Cell {
+            probe: Some(500.0),
+            ..rest.clone()
+        },
+        Cell {
             tls: true,
             ..rest.clone()
         },
@@ -180,4 +188,28 @@ fn distinct_cells_have_distinct_names() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), cells.len(), "{names:?}");
+}
+
+#[test]
+fn a_probe_that_cannot_be_is_refused_in_a_sentence() {
+    let cell = |probe: f64| Cell {
+        probe: Some(probe),
+        ..Cell::new(Transport::Grpc)
+    };
+    assert_eq!(cell(500.0).check_probe(), Ok(()));
+    assert_eq!(Cell::new(Transport::Grpc).check_probe(), Ok(()));
+    for rate in [0.0, -1.0, 1e9, f64::NAN] {
+        let why = cell(rate).check_probe().unwrap_err();
+        assert!(why.contains("expected a catalogue probe"), "{why}");
+    }
+    let by_count = Cell {
+        stop: Stop::count(5),
+        ..cell(1.0)
+    };
+    assert!(by_count.check_probe().unwrap_err().contains("by count"));
+    let encrypted = Cell {
+        tls: true,
+        ..cell(1.0)
+    };
+    assert!(encrypted.check_probe().unwrap_err().contains("without TLS"));
 }

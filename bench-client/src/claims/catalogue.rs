@@ -190,7 +190,7 @@ pub static CLAIMS: [Claim; 45] = [
         statement: "a slow downstream makes every upstream slow, even for work that does not need it",
         rules: &[Effect(2.0)],
         by_construction: false,
-        experiment: Some("slow"),
+        experiment: Some("guards"),
         judged_on: "latency of an unrelated endpoint of the same service during the slow phase",
     },
     Claim {

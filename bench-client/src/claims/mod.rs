@@ -19,6 +19,8 @@
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
 //! - `retry-storm`: experiment `retries`, transports `rest` and `grpc`, factor `topology` `retries-none`, `-immediate` and
 //!   `-backoff`, `phases[]` with one named `later`;
+//! - `cascade`, `breaker`: experiment `guards`, transports `rest` and `grpc`, factor `topology` `guards-TRANSPORT-GUARD`, a
+//!   `probe` with `phases[]` named `before` and `slow`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -27,6 +29,7 @@ pub mod codec;
 pub mod combine;
 pub mod connections;
 pub mod gap;
+pub mod guards;
 pub mod hybrid;
 pub mod ladder;
 pub mod measured;
@@ -128,6 +131,7 @@ static JUDGES: &[&[Judge]] = &[
     outage::JUDGES,
     hybrid::JUDGES,
     retries::JUDGES,
+    guards::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

@@ -12,6 +12,7 @@ pub mod codec;
 mod connections;
 mod deployed;
 mod durability;
+mod guards;
 mod hybrid;
 mod ladder;
 mod outage;
@@ -115,6 +116,7 @@ pub static ALL: &[Experiment] = &[
     outage::EXPERIMENT,
     hybrid::EXPERIMENT,
     retries::EXPERIMENT,
+    guards::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -130,6 +132,7 @@ pub const FAULTS: &[&str] = &[
     "outage",
     "hybrid",
     "retries",
+    "guards",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.

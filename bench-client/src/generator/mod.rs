@@ -2,6 +2,7 @@
 //! runs the load and hands over its record. It knows nothing of processes, files or verdicts.
 
 mod orders;
+mod probe;
 
 use crate::cell::Cell;
 use crate::fault::Seen;
@@ -10,6 +11,7 @@ use anyhow::Context;
 use bench_host::place::Cpus;
 use bench_transport::{Caller, Counters, Settings, Transport, grpc, queue, rest, stream, tcp};
 use orders::{Orders, place};
+use probe::Probe;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,6 +25,8 @@ pub struct Assignment {
     pub cell: Cell,
     /// Where and how to connect.
     pub settings: Settings,
+    /// Where and how the catalogue is asked for, where the cell has a probe; the first thread does.
+    pub probe: Option<Settings>,
     /// The run id that warm-up operations are stamped with.
     pub warmup_run: u64,
     /// The run id of the measured operations.
@@ -53,6 +57,8 @@ pub enum Signal {
     Finished {
         /// What was recorded.
         record: Box<Record>,
+        /// What was recorded of the probe, by the thread that has it.
+        probe: Option<Box<Record>>,
         /// What happened on the wire.
         counters: Counters,
         /// Answers that were not what the order asks for, and the first of them.
@@ -222,6 +228,10 @@ async fn generate<C: Caller>(
             )
         }
     };
+    let probe = match (&assignment.probe, cell.probe, share.index) {
+        (Some(settings), Some(per_second), 0) => Some(Probe::connect(settings, per_second).await?),
+        _ => None,
+    };
     let mut clock = match &cell.mode {
         Mode::Open(arrival) => HostClock::for_period(arrival.first_period())?,
         Mode::Closed { .. } => HostClock::without_spin()?,
@@ -235,14 +245,12 @@ async fn generate<C: Caller>(
         spans: Vec::new(),
         share: *share,
     };
-    let record = load::run(
-        &warmup,
-        &mut clock,
-        HostClock::now_ns(),
-        issue(*warmup_run),
-        || (),
-    )
-    .await;
+    let now_ns = HostClock::now_ns();
+    let (record, warmed) = tokio::join!(
+        load::run(&warmup, &mut clock, now_ns, issue(*warmup_run), || ()),
+        probe::beside(probe.as_ref(), &warmup, now_ns),
+    );
+    warmed?;
     let _ = tell.send(Signal::Warm {
         in_force: caller.in_force(),
         record: Box::new(record),
@@ -265,19 +273,23 @@ async fn generate<C: Caller>(
     let window_ended = move || {
         let _ = ended.send(Signal::WindowEnded);
     };
-    let record = load::run_watched(
-        &measured,
-        &mut clock,
-        start_ns,
-        issue(*run),
-        window_ended,
-        watch.clone(),
-    )
-    .await;
+    let (record, probed) = tokio::join!(
+        load::run_watched(
+            &measured,
+            &mut clock,
+            start_ns,
+            issue(*run),
+            window_ended,
+            watch.clone(),
+        ),
+        probe::beside(probe.as_ref(), &measured, start_ns),
+    );
+    let probed = probed?;
     let counters = caller.counters().since(before);
     let (wrong, failures) = (orders.wrong.take(), orders.failures.take());
     let _ = tell.send(Signal::Finished {
         record: Box::new(record),
+        probe: probed.map(Box::new),
         counters,
         wrong,
         failures,

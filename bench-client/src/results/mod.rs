@@ -3,6 +3,7 @@
 
 mod footprint;
 mod hop;
+mod probe;
 mod run;
 pub(crate) mod store;
 mod table;
@@ -10,6 +11,7 @@ mod trial;
 
 pub use footprint::Footprint;
 pub use hop::{Effects, Hop, HopCalls, HopPhase, Reached, Sent};
+pub use probe::Probe;
 pub use run::{
     CodecRow, Manifest, Part, Ratio, Run, SizeRow, Skipped, Verdict, VerdictRow, WarmUp,
 };

@@ -1,7 +1,7 @@
 //! One trial as it is stored: its cell, its validity and what was recorded. Latencies are nanoseconds, counted from
 //! the *planned* instant unless the field says otherwise; "per op" names its divisor.
 
-use super::{Footprint, Hop, Reached};
+use super::{Footprint, Hop, Probe, Reached};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -453,6 +453,9 @@ pub struct Trial {
     /// How many orders reached which of them; empty where a ledger could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<Reached>,
+    /// What the catalogue felt meanwhile, where the cell asks for it beside the orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
     /// The broker's memory and writes, where the trial has phases and its processes can be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<Footprint>,

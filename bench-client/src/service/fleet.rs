@@ -9,6 +9,7 @@ use crate::topology::Places;
 use anyhow::{Context, bail, ensure};
 use bench_proto::control::Reset;
 use bench_proto::slowness::Slowness;
+use bench_transport::Transport;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -97,6 +98,14 @@ impl Fleet {
         let broker = self.launch.brokers.get(&self.cell.transport);
         let listener = entry.recipe.listeners.get(&self.cell.transport);
         broker.or(listener).cloned().unwrap_or_default()
+    }
+
+    /// Where its catalogue can be asked for, where the cell has a probe.
+    pub fn catalogue(&self) -> Option<&str> {
+        let listener = self.parts[0].recipe.listeners.get(&Transport::Rest);
+        listener
+            .filter(|_| self.cell.probe.is_some())
+            .map(String::as_str)
     }
 
     /// Where the service that the user calls keeps its journal, in the classes that have one.

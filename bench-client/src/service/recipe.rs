@@ -41,7 +41,7 @@ impl Recipe {
     pub(super) fn single(cell: &Cell, launch: &Launch, journal: PathBuf) -> Self {
         Self {
             name: cell.entry().to_string(),
-            listeners: listeners([cell.transport]),
+            listeners: listeners([cell.transport].into_iter().chain(catalogue(cell))),
             scope: launch.scope.clone(),
             seed: launch.seed,
             workers: cell.workers,
@@ -62,9 +62,12 @@ impl Recipe {
         launch: &Launch,
         journal: PathBuf,
     ) -> Self {
+        let is_entry = service.name == cell.entry();
+        let asked = catalogue(cell).filter(|_| is_entry);
+        let called = topology.listens_on(service, cell.transport);
         Self {
             name: service.name.clone(),
-            listeners: listeners(topology.listens_on(service, cell.transport)),
+            listeners: listeners(called.into_iter().chain(asked)),
             scope: places.scope_of(topology, &service.name),
             seed: topology.seed_of(&service.name, launch.seed),
             workers: service.workers,
@@ -75,6 +78,11 @@ impl Recipe {
             go_on: None,
         }
     }
+}
+
+/// Over what the catalogue of the service that the user calls is asked for, where the cell has a probe.
+fn catalogue(cell: &Cell) -> Option<Transport> {
+    cell.probe.map(|_| Transport::Rest)
 }
 
 fn listeners(transports: impl IntoIterator<Item = Transport>) -> BTreeMap<Transport, String> {

@@ -250,23 +250,26 @@ fn conditions(e: &Evidence, found: &mut Found) {
     }
 }
 
+/// Whether operations of an open loop left late against what they took (p99 both, ns): how bad that is, and a sentence.
+pub fn late(lateness_p99_ns: Option<u64>, accept_p99_ns: Option<u64>) -> Option<(State, String)> {
+    let (lateness, accept) = (lateness_p99_ns? as f64, accept_p99_ns? as f64);
+    // Not a number where both are none.
+    let share = lateness / accept;
+    let state = graded(share, LATENESS_SUSPECT, LATENESS_INVALID);
+    (accept > 0.0 && state != State::Valid).then(|| {
+        let reason = format!(
+            "operations left late: lateness p99 is {:.0} µs, {:.0} % of accept p99 (limit {:.0} %)",
+            lateness / 1_000.0,
+            share * 100.0,
+            LATENESS_SUSPECT * 100.0
+        );
+        (state, reason)
+    })
+}
+
 fn generator(e: &Evidence, found: &mut Found) {
-    if let (Some(lateness), Some(accept)) = (e.lateness_p99_ns, e.accept_p99_ns)
-        && accept > 0
-    {
-        let share = lateness as f64 / accept as f64;
-        let state = graded(share, LATENESS_SUSPECT, LATENESS_INVALID);
-        if state != State::Valid {
-            found.add(
-                state,
-                format!(
-                    "operations left late: lateness p99 is {:.0} µs, {:.0} % of accept p99 (limit {:.0} %)",
-                    lateness as f64 / 1_000.0,
-                    share * 100.0,
-                    LATENESS_SUSPECT * 100.0
-                ),
-            );
-        }
+    if let Some((state, reason)) = late(e.lateness_p99_ns, e.accept_p99_ns) {
+        found.add(state, reason);
     }
     if let Some(busy) = e.generator_busy
         && e.open_loop

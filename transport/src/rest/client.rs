@@ -4,7 +4,7 @@
 mod lines;
 
 use super::list::{Lists, lists};
-use super::{LIST_PATH, Problem, path, protocol};
+use super::{CATALOG_PATH, LIST_PATH, Problem, path, protocol};
 use crate::deadline::Deadline;
 use crate::h2::Connections;
 use crate::net::{self, Dialer, Meter, closed};
@@ -113,29 +113,10 @@ impl Caller for RestCaller {
                 return shared::carry(patience, meter, body, stamp, send).await;
             }
             let request = inner.requests.request(kind, body, stamp.as_ref());
-            let sent_ns = Cell::new(None);
             let travels = inner.deadline_travels;
             let deadline_ns = travels.then(|| after(now_ns(), patience));
-            let exchange = inner.exchange(request, deadline_ns, &sent_ns);
-            let ended = inner.deadline.within(patience, exchange).await;
-            let (result, body_in) = match ended {
-                Some(Ok((status, body))) => (inner.result(kind, status, &body), body.len()),
-                Some(Err(failure)) => {
-                    if sent_ns.get().is_some() {
-                        inner.dialer.meter().unknown(1);
-                    }
-                    (CallResult::Failed(failure), 0)
-                }
-                None => {
-                    inner.dialer.meter().unknown(1);
-                    (CallResult::TimedOut, 0)
-                }
-            };
-            Outcome {
-                sent_ns: sent_ns.get(),
-                result,
-                body_in,
-            }
+            let read = |status: StatusCode, body: &[u8]| inner.result(kind, status, body);
+            inner.carry(request, patience, deadline_ns, read).await
         }
     }
 
@@ -161,7 +142,52 @@ impl Caller for RestCaller {
     }
 }
 
+impl RestCaller {
+    /// Asks for the catalogue, `GET /v1/catalog`: no order, but the service finds a worker for it as for an order. It is
+    /// acknowledged without an answer of its own; the deadline is that of the settings.
+    pub async fn catalog(&self) -> Outcome {
+        let inner = &self.inner;
+        let read = |status: StatusCode, body: &[u8]| match status {
+            StatusCode::OK => CallResult::Acknowledged(None),
+            other => inner.refusal(other, body),
+        };
+        let patience = inner.deadline.patience();
+        let request = inner.requests.catalog();
+        inner.carry(request, patience, None, read).await
+    }
+}
+
 impl Inner {
+    /// Carries a request until its deadline; what its whole answer means is read by `read`.
+    async fn carry(
+        &self,
+        request: Request<Full<Bytes>>,
+        patience: Duration,
+        deadline_ns: Option<u64>,
+        read: impl FnOnce(StatusCode, &[u8]) -> CallResult,
+    ) -> Outcome {
+        let sent_ns = Cell::new(None);
+        let exchange = self.exchange(request, deadline_ns, &sent_ns);
+        let (result, body_in) = match self.deadline.within(patience, exchange).await {
+            Some(Ok((status, body))) => (read(status, &body), body.len()),
+            Some(Err(failure)) => {
+                if sent_ns.get().is_some() {
+                    self.meter().unknown(1);
+                }
+                (CallResult::Failed(failure), 0)
+            }
+            None => {
+                self.meter().unknown(1);
+                (CallResult::TimedOut, 0)
+            }
+        };
+        Outcome {
+            sent_ns: sent_ns.get(),
+            result,
+            body_in,
+        }
+    }
+
     pub(super) fn meter(&self) -> &Meter {
         self.dialer.meter()
     }
@@ -236,6 +262,7 @@ async fn multiplexed(
 struct Requests {
     uris: [Uri; 2],
     list: Uri,
+    catalog: Uri,
     unstamped: HeaderMap,
     /// With a placeholder where the Stamp goes, so that a clone has room for it.
     stamped: HeaderMap,
@@ -250,6 +277,7 @@ impl Requests {
         };
         let uris = [uri(path(Kind::Order))?, uri(path(Kind::Blob))?];
         let list = uri(LIST_PATH)?;
+        let catalog = uri(CATALOG_PATH)?;
         let mut unstamped = HeaderMap::new();
         if settings.http == HttpVersion::H1 {
             unstamped.insert(HOST, settings.target.parse()?);
@@ -261,6 +289,7 @@ impl Requests {
         Ok(Self {
             uris,
             list,
+            catalog,
             unstamped,
             stamped,
         })
@@ -272,6 +301,15 @@ impl Requests {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.list.clone();
         *request.headers_mut() = self.unstamped.clone();
+        request
+    }
+
+    fn catalog(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self.catalog.clone();
+        *request.headers_mut() = self.unstamped.clone();
+        // It has no body.
+        request.headers_mut().remove(CONTENT_TYPE);
         request
     }
 

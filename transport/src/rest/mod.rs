@@ -29,6 +29,9 @@ const fn path(kind: Kind) -> &'static str {
 /// The path of a list of orders.
 const LIST_PATH: &str = "/v1/orders:batch";
 
+/// The path of the catalogue.
+const CATALOG_PATH: &str = "/v1/catalog";
+
 /// What ALPN calls a version of HTTP.
 const fn protocol(http: HttpVersion) -> &'static str {
     match http {

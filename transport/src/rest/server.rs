@@ -1,6 +1,6 @@
 //! The serving end: an axum router over hyper, HTTP/1.1 and HTTP/2 on one port.
 
-use super::{LIST_PATH, Problem, list, path, protocol};
+use super::{CATALOG_PATH, LIST_PATH, Problem, list, path, protocol};
 use crate::net::{self, Desk};
 use crate::tls::{Door, SPEAKS_TLS};
 use crate::{HttpVersion, Listener, Origin, Reply, Service, Settings, h2, travel};
@@ -160,7 +160,7 @@ fn router<S: Service>(desk: Desk<S>, max_body: usize) -> Router {
         .route(path(Kind::Order), post(order::<S>))
         .route(LIST_PATH, post(orders::<S>))
         .route(path(Kind::Blob), post(echo::<S>))
-        .route("/v1/catalog", get(catalog::<S>))
+        .route(CATALOG_PATH, get(catalog::<S>))
         .route(
             "/healthz",
             get(|| async { json(StatusCode::OK, r#"{"status":"ok"}"#) }),
@@ -308,7 +308,7 @@ fn stamp(headers: &HeaderMap) -> Result<Option<Stamp>, Rejected> {
 
 async fn unknown_path<S: Service>(State(shared): State<Shared<S>>, request: Request) -> Response {
     let text = format!(
-        "expected POST {}, POST {LIST_PATH}, POST {}, GET /v1/catalog, GET /healthz or GET {CONTRACT_PATH}, got {}",
+        "expected POST {}, POST {LIST_PATH}, POST {}, GET {CATALOG_PATH}, GET /healthz or GET {CONTRACT_PATH}, got {}",
         path(Kind::Order),
         path(Kind::Blob),
         request.uri().path(),

@@ -1,0 +1,132 @@
+//! What the experiment `guards` shows: what the catalogue felt under each guard, and what became of the orders.
+
+use super::{
+    BEFORE, EXPERIMENT, Guard, SLOW, SYNC, calls, in_state, probed, prompt, topology, waited,
+};
+use crate::claims::outage::of_topology;
+use crate::claims::samples::{CellTrials, Sample, cells};
+use crate::results::{HopCalls, Percentile, Phase, Run, Table, Trial, Value};
+use crate::stats::binomial;
+use crate::stats::estimate::LEVEL;
+
+/// What the catalogue felt, and what became of the orders and of checkout's calls, in this order.
+pub fn tables(run: &Run) -> Vec<Table> {
+    let all = cells(run, EXPERIMENT);
+    let mut catalogue = Table::new(
+        EXPERIMENT,
+        "The catalogue of checkout while the service behind it is slow",
+        &[
+            ("transport", ""),
+            ("guard of the call behind", ""),
+            ("asked for", ""),
+            ("errors", ""),
+            ("came within 100 ms", "%"),
+            ("p50 before", "ms"),
+            ("p50 while slow", "ms"),
+            ("p99 while slow", "ms"),
+        ],
+    )
+    .with_note(
+        "It needs a worker of checkout and nothing of the service behind. Of all that were asked for: what failed or timed out \
+         ranks at the deadline or above, and a percentile that falls among them is a lower bound. The share has its exact \
+         95 % interval; percentiles are those of the median block.",
+    );
+    let mut orders = Table::new(
+        EXPERIMENT,
+        "The orders meanwhile, and checkout's calls to the slow service",
+        &[
+            ("transport", ""),
+            ("guard", ""),
+            ("planned while slow", ""),
+            ("sold", ""),
+            ("goodput", "1/s"),
+            ("calls timed out", ""),
+            ("shed by the bulkhead", ""),
+            ("refused by the breaker", ""),
+            ("breaker closed", "s"),
+            ("open", "s"),
+            ("half open", "s"),
+        ],
+    )
+    .with_note(
+        "Goodput: orders planned in the slow phase that the user was told are done, by its length. Calls are those of the \
+         whole trial, over the blocks that count; the breaker's states are seconds of a trial, in the mean.",
+    );
+    for over in SYNC {
+        for guard in Guard::ALL {
+            let Some(cell) = of_topology(&all, &topology(over, guard)) else {
+                continue;
+            };
+            catalogue.push(catalogue_row(over, guard, cell));
+            orders.push(orders_row(over, guard, cell));
+        }
+    }
+    vec![catalogue, orders]
+}
+
+fn catalogue_row(over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
+    let (soon, of) = prompt(cell, SLOW);
+    let ends = binomial::interval(soon, of, LEVEL);
+    let percent = |share: f64| 100.0 * share;
+    let phases = cell.kept().filter_map(|trial| probed(trial, SLOW));
+    let errors: u64 = phases
+        .map(|phase| phase.planned.saturating_sub(phase.acknowledged))
+        .sum();
+    vec![
+        over.into(),
+        guard.name().into(),
+        Value::number(of as f64),
+        Value::number(errors as f64),
+        Value::interval(
+            percent(soon as f64 / of.max(1) as f64),
+            ends.map(|(low, high)| (percent(low), percent(high))),
+        ),
+        median(cell, |trial| waited(trial, BEFORE, Percentile::P50)),
+        median(cell, |trial| waited(trial, SLOW, Percentile::P50)),
+        median(cell, |trial| waited(trial, SLOW, Percentile::P99)),
+    ]
+}
+
+fn orders_row(over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
+    let phases: Vec<&Phase> = cell
+        .kept()
+        .flat_map(|trial| &trial.phases)
+        .filter(|phase| phase.name == SLOW)
+        .collect();
+    let planned: u64 = phases.iter().map(|phase| phase.planned).sum();
+    let sold: u64 = phases.iter().map(|phase| phase.acknowledged).sum();
+    let seconds: f64 = phases.iter().map(|phase| phase.end_s - phase.start_s).sum();
+    let count = |read: fn(&HopCalls) -> u64| {
+        let all: u64 = calls(cell).map(read).sum();
+        Value::number(all as f64)
+    };
+    let state = |state: &str| Value::maybe(in_state(cell, state), "no breaker");
+    vec![
+        over.into(),
+        guard.name().into(),
+        Value::number(planned as f64),
+        Value::number(sold as f64),
+        Value::number(sold as f64 / seconds),
+        count(|calls| calls.timed_out),
+        count(|calls| calls.shed),
+        count(|calls| calls.refused_by_breaker),
+        state("closed"),
+        state("open"),
+        state("half open"),
+    ]
+}
+
+/// A latency of the median block, ms: one that timed out is a bound, and bounds have no mean.
+fn median(cell: &CellTrials<'_>, of: impl Fn(&Trial) -> Option<Sample>) -> Value {
+    let mut found: Vec<Sample> = cell.kept().filter_map(of).collect();
+    found.sort_by(|one, other| one.value.total_cmp(&other.value));
+    let Some(sample) = found.get(found.len() / 2) else {
+        return Value::missing("too few samples");
+    };
+    let ms = sample.value / 1e6;
+    if sample.at_least {
+        Value::interval(ms, Some((ms, f64::INFINITY)))
+    } else {
+        Value::number(ms)
+    }
+}
