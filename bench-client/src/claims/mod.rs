@@ -17,6 +17,8 @@
 //! - `tls-cost`: experiment `tls`, pairs of cells that differ in the factor `tls` alone;
 //! - `chain-fail`, `chain-p99`, `chain-floor`, `async-hop-free`: experiment `chain`, transports `rest` and `grpc`, factor
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
+//! - `fanout-sync`: experiment `fanout`, transport `grpc`, factor `topology` `fanout-WAY-K` with the ways `sequence`,
+//!   `side-by-side`, `queue` and `stream`, K = 1 and 8;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -24,6 +26,7 @@ pub mod chain;
 pub mod codec;
 pub mod combine;
 pub mod connections;
+pub mod fanout;
 pub mod gap;
 pub mod hybrid;
 pub mod ladder;
@@ -124,6 +127,7 @@ static JUDGES: &[&[Judge]] = &[
     chain::JUDGES,
     outage::JUDGES,
     hybrid::JUDGES,
+    fanout::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

@@ -12,6 +12,7 @@ pub mod codec;
 mod connections;
 mod deployed;
 mod durability;
+mod fanout;
 mod hybrid;
 mod ladder;
 mod outage;
@@ -113,6 +114,7 @@ pub static ALL: &[Experiment] = &[
     chain::EXPERIMENT,
     outage::EXPERIMENT,
     hybrid::EXPERIMENT,
+    fanout::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -127,6 +129,7 @@ pub const FAULTS: &[&str] = &[
     "chain",
     "outage",
     "hybrid",
+    "fanout",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.
