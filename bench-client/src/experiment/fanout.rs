@@ -28,7 +28,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     analysis: fanout::tables,
 };
 
-/// Nine services and a client share two cores: at most eight calls of some 150 µs per order, a third of one core.
+/// Nine services and a client share two cores: at most eight calls of some 150 µs per order, a quarter of one core.
 const RATE: f64 = 200.0;
 /// The user waits for checkout over this, and so does checkout for its consumers where it waits for them.
 const OVER: Transport = Transport::Grpc;
@@ -175,10 +175,19 @@ mod tests {
     #[test]
     fn no_sum_of_consumers_that_are_quick_looks_like_a_slow_one() {
         let slowness = slowness();
-        let draw = |order| slowness.plan(1, order, Duration::ZERO).total();
-        let quick = (0..10_000).map(draw).filter(|time| *time < SLOW);
-        assert!(quick.max().unwrap() * MOST < SLOW / 2);
-        let slow = (0..10_000).filter(|order| draw(*order) >= SLOW).count();
+        let draw = |seed: u32, order| {
+            let planned = slowness.plan(u64::from(seed), order, Duration::ZERO);
+            planned.total()
+        };
+        let mut longest = Duration::ZERO;
+        for order in 0..10_000 {
+            let times: Vec<Duration> = (1..=MOST).map(|seed| draw(seed, order)).collect();
+            if times.iter().all(|time| *time < SLOW) {
+                longest = longest.max(times.iter().sum());
+            }
+        }
+        assert!(longest < SLOW * 4 / 5, "{longest:?}");
+        let slow = (0..10_000).filter(|order| draw(1, *order) >= SLOW).count();
         assert!((150..250).contains(&slow), "{slow} of 10,000 are p = 2 %");
         assert_eq!(always_slow().plan(1, 0, Duration::ZERO).total(), SLOW);
     }

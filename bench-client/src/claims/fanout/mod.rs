@@ -46,7 +46,7 @@ pub const WITH_ONE_SLOW: u32 = 4;
 /// p: the share of orders that a consumer is slow on by itself.
 pub const RARELY: f64 = 0.02;
 /// What it takes over these. No sum of consumers that are not slow comes near it.
-pub const SLOW: Duration = Duration::from_millis(60);
+pub const SLOW: Duration = Duration::from_millis(100);
 
 /// One fan-out of the experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,9 +115,10 @@ pub fn consumer(number: u32) -> String {
     format!("consumer-{number}")
 }
 
-/// What each consumer does: 2 ms, and rarely [`SLOW`].
+/// What each consumer does: about 5 ms, each by itself (that all wake at once would measure the scheduler), and rarely
+/// [`SLOW`].
 pub fn slowness() -> Slowness {
-    let text = "2ms:49,60ms:1";
+    let text = "lognormal(5ms,0.3):49,100ms:1";
     text.parse().expect("a constant in the slowness language")
 }
 
