@@ -40,8 +40,9 @@ phases go by the time since the run's start: 0s..10s 1ms; 10s..20s 200ms; 20s.. 
 HOP is NAME=TRANSPORT:TARGET[,OPTION…], such as inventory=grpc:127.0.0.1:50052,timeout=500ms,retries=3. An order's worker is
 held until the hop has answered; its failure fails the order. Over queue and stream (TARGET may be env) it answers by reply=WAY
 (direct or queue; topic), or with publish only the broker's confirm is awaited; fanout publishes to every --reader of the scope.
-Options: scope=NAME, format=json|protobuf, http=h1|h2, connections=N; guards, none by default: timeout=500ms (each attempt), retries=3, backoff=10ms..1s, budget=10%,
-breaker=50%/20/1s (failures among the last 20 attempts, open for 1 s), bulkhead=8 (calls at once); no-deadline
+Options: scope=NAME, format=json|protobuf, http=h1|h2, connections=N; guards, none by default: timeout=500ms (each attempt),
+retries=3, backoff=10ms..1s, budget=10%, breaker=50%/20/1s (failures among the last 20 attempts, open for 1 s),
+bulkhead=8 (calls at once); no-deadline
 
 The service stops on SIGTERM and SIGINT after finishing what it accepted; a second one ends it at once.
 Logs go to stderr (RUST_LOG=info shows more). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.

@@ -77,7 +77,7 @@ impl Reach {
             one_slow,
             ..Fan::of(self.name, consumers)
         };
-        let slow = |number| match one_slow && number == 1 {
+        let slow = |number: u32| match one_slow && number == 1 {
             true => always_slow(),
             false => slowness(),
         };
