@@ -39,9 +39,10 @@ phases go by the time since the run's start: 0s..10s 1ms; 10s..20s 200ms; 20s.. 
 
 HOP is NAME=TRANSPORT:TARGET[,OPTION…], such as inventory=grpc:127.0.0.1:50052,timeout=500ms,retries=3. An order's worker is
 held until the hop has answered; its failure fails the order. Over queue and stream (TARGET may be env) it answers by reply=WAY
-(direct or queue; topic), or with publish only the broker's confirm is awaited. Options: scope=NAME, format=json|protobuf,
-http=h1|h2, connections=N; guards, none by default: timeout=500ms (each attempt), retries=3, backoff=10ms..1s, budget=10%,
-breaker=50%/20/1s (failures among the last 20 attempts, open for 1 s), bulkhead=8 (calls at once); no-deadline
+(direct or queue; topic), or with publish only the broker's confirm is awaited; fanout publishes to every --reader of the scope.
+Options: scope=NAME, format=json|protobuf, http=h1|h2, connections=N; guards, none by default: timeout=500ms (each attempt),
+retries=3, backoff=10ms..1s, budget=10%, breaker=50%/20/1s (failures among the last 20 attempts, open for 1 s),
+bulkhead=8 (calls at once); no-deadline
 
 The service stops on SIGTERM and SIGINT after finishing what it accepted; a second one ends it at once.
 Logs go to stderr (RUST_LOG=info shows more). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.
@@ -86,6 +87,9 @@ pub struct Serve {
     /// Names the exchange, queues and topics: hopbench.NAME…
     #[arg(long, value_name = "NAME", default_value = "orders", value_parser = scope)]
     pub scope: String,
+    /// Get every message of the scope under this name, from a queue or with a group of its own [default: consumers share them]
+    #[arg(long, value_name = "NAME", value_parser = scope)]
+    pub reader: Option<String>,
     /// How slow the handler is [default: not at all]
     #[arg(long, value_name = "SPEC")]
     pub slow: Option<Slowness>,
@@ -246,6 +250,12 @@ impl Serve {
             return refuse(
                 ErrorKind::MissingRequiredArgument,
                 "expected at least one listener, got none; give --tcp, --rest, --grpc, --queue or --stream, for example `bench-server serve --rest 127.0.0.1:8080`".into(),
+            );
+        }
+        if self.reader.is_some() && self.queue.is_none() && self.stream.is_none() {
+            return refuse(
+                ErrorKind::MissingRequiredArgument,
+                "expected a broker that --reader reads from, got none; give --queue or --stream, or leave it out".into(),
             );
         }
         if self.tls && listens && self.certificate.is_none() {

@@ -14,7 +14,7 @@ use bench_host::place::Cpus;
 use bench_proto::burden;
 use bench_proto::control::Reset;
 use bench_proto::slowness::Slowness;
-use bench_transport::{Identity, Listener, Settings, Tls, grpc, queue, rest, stream, tcp};
+use bench_transport::{Fanout, Identity, Listener, Settings, Tls, grpc, queue, rest, stream, tcp};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -111,6 +111,7 @@ fn base(serve: &Serve) -> anyhow::Result<Settings> {
         partitions: serve.partitions,
         library_defaults: serve.library_defaults,
         max_body: serve.max_body,
+        fanout: serve.reader.clone().map(Fanout::Reader),
         tls: tls(serve)?,
         ..Settings::default()
     })

@@ -1,7 +1,8 @@
 //! What the two broker transports share: the names of one run's objects, what a consumed message must be before the
 //! service sees it, and the counters of one end. It knows neither AMQP nor Kafka.
 
-use crate::{Counters, Origin, Reply, travel};
+use crate::{Counters, Fanout, Origin, Reply, Settings, travel};
+use anyhow::ensure;
 use bench_proto::{Format, Kind, Message, Stamp};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,23 @@ pub(crate) fn name(scope: &str, what: &str) -> String {
         "" => format!("hopbench.{scope}"),
         _ => format!("hopbench.{scope}.{what}"),
     }
+}
+
+/// The name of what each reader of a fan-out has to itself, `hopbench.<scope>.<reader>.<what>`; without a fan-out as [`name`].
+pub(crate) fn own_name(settings: &Settings, what: &str) -> String {
+    match &settings.fanout {
+        Some(Fanout::Reader(reader)) => name(&format!("{}.{reader}", settings.scope), what),
+        Some(Fanout::Publisher) | None => name(&settings.scope, what),
+    }
+}
+
+/// Refuses a reply where many readers get one message.
+pub(crate) fn check_fanout(settings: &Settings) -> anyhow::Result<()> {
+    ensure!(
+        settings.fanout.is_none() || settings.reply.is_none(),
+        "a fan-out and a reply were asked for, and many readers would answer one call: publish, and await the confirm"
+    );
+    Ok(())
 }
 
 /// A consumed message as the broker's client library hands it over.

@@ -26,7 +26,7 @@ pub use connecting::Connecting;
 pub use kind::CallKind;
 pub use reply::ReplyVia;
 pub use service::{Listener, Origin, Reply, Service, Started, finish, start};
-pub use settings::{DEFAULT_BATCH, HttpVersion, Settings};
+pub use settings::{DEFAULT_BATCH, Fanout, HttpVersion, Settings};
 pub use tls::{Identity, Tls};
 
 use serde::{Deserialize, Serialize};

@@ -29,6 +29,16 @@ impl std::str::FromStr for HttpVersion {
     }
 }
 
+/// One published message for many readers, and which end of that this is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fanout {
+    /// The end that publishes.
+    Publisher,
+    /// The end that reads under this name: it gets every message, from a queue or with a consumer group of its own. What the
+    /// readers of one scope refuse goes to the same dead letters.
+    Reader(String),
+}
+
 /// Everything the two ends of a hop must agree on, matched across transports and printed with every result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -69,6 +79,8 @@ pub struct Settings {
     pub queue_limit: Option<u32>,
     /// Queue and stream, the calling side: the caller waits for the service's reply on this way, not for the confirm.
     pub reply: Option<ReplyVia>,
+    /// Queue and stream: every reader of the scope gets each message; none: they share one queue or group.
+    pub fanout: Option<Fanout>,
     /// Largest body that a listener takes, bytes.
     pub max_body: usize,
     /// TLS 1.3 on every connection; none: plaintext.
@@ -99,6 +111,7 @@ impl Default for Settings {
             linger: Duration::ZERO,
             queue_limit: None,
             reply: None,
+            fanout: None,
             max_body: 4 << 20,
             tls: None,
         }

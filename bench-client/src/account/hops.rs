@@ -83,7 +83,9 @@ fn hop(topology: &Topology, record: &Record, side: &Side<'_>, all: &[Side<'_>]) 
     let arrived = balance.delivered.zip(balance.duplicated);
     let from = topology.calls_to(name).filter_map(|edge| {
         let caller = all.iter().find(|other| other.told.name == edge.from)?;
-        let calls = caller.told.account.as_ref()?.hops.get(name)?;
+        let account = caller.told.account.as_ref()?;
+        // One call of a fan-out is to arrive at each of its readers.
+        let calls = account.hops.get(edge.called())?;
         let sent = Sent {
             calls: calls.calls,
             succeeded: calls.succeeded,

@@ -21,6 +21,8 @@
 //!   `-backoff`, `phases[]` with one named `later`;
 //! - `cascade`, `breaker`: experiment `guards`, transports `rest` and `grpc`, factor `topology` `guards-TRANSPORT-GUARD`, a
 //!   `probe` with `phases[]` named `before` and `slow`;
+//! - `fanout-sync`: experiment `fanout`, transport `grpc`, factor `topology` `fanout-WAY-K` with the ways `sequence`,
+//!   `side-by-side`, `queue` and `stream`, K = 1 and 8;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod catalogue;
@@ -28,6 +30,7 @@ pub mod chain;
 pub mod codec;
 pub mod combine;
 pub mod connections;
+pub mod fanout;
 pub mod gap;
 pub mod guards;
 pub mod hybrid;
@@ -132,6 +135,7 @@ static JUDGES: &[&[Judge]] = &[
     hybrid::JUDGES,
     retries::JUDGES,
     guards::JUDGES,
+    fanout::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

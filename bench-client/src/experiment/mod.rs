@@ -13,6 +13,7 @@ mod connections;
 mod deployed;
 mod durability;
 mod guards;
+mod fanout;
 mod hybrid;
 mod ladder;
 mod outage;
@@ -117,6 +118,7 @@ pub static ALL: &[Experiment] = &[
     hybrid::EXPERIMENT,
     retries::EXPERIMENT,
     guards::EXPERIMENT,
+    fanout::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -133,6 +135,7 @@ pub const FAULTS: &[&str] = &[
     "hybrid",
     "retries",
     "guards",
+    "fanout",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.

@@ -36,7 +36,9 @@ impl Places {
         if is_entry {
             self.scope.clone()
         } else {
-            format!("{}-{service}", self.scope)
+            // Those who read one fan-out share its name.
+            let read = topology.fanout_to(service).unwrap_or(service);
+            format!("{}-{read}", self.scope)
         }
     }
 }
@@ -70,7 +72,12 @@ impl Topology {
     /// One that it calls has not been started.
     pub fn arguments(&self, service: &Service, places: &Places) -> Result<Vec<String>, String> {
         let mut arguments = Vec::new();
-        for edge in self.calls_of(&service.name) {
+        let mut called = BTreeSet::new();
+        // A fan-out is called once, where its first edge stands.
+        for edge in self
+            .calls_of(&service.name)
+            .filter(|edge| called.insert(edge.called()))
+        {
             arguments.push("--next".to_string());
             arguments.push(self.next(edge, places)?);
         }
@@ -79,6 +86,9 @@ impl Topology {
         }
         if service.idempotent {
             arguments.push("--idempotent".into());
+        }
+        if self.fanout_to(&service.name).is_some() {
+            arguments.extend(["--reader".to_string(), service.name.clone()]);
         }
         Ok(arguments)
     }
@@ -99,10 +109,13 @@ impl Topology {
             });
             started?.as_str()
         };
-        let mut parts = vec![format!("{to}={transport}:{target}")];
+        let mut parts = vec![format!("{}={transport}:{target}", edge.called())];
         match edge.way {
             Way::Awaited => {}
             way @ (Way::Publish | Way::Reply(_)) => parts.push(way.to_string()),
+        }
+        if edge.fanout.is_some() {
+            parts.push("fanout".into());
         }
         if transport.needs_broker() {
             parts.push(format!("scope={}", places.scope_of(self, to)));

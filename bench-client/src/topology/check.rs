@@ -26,6 +26,7 @@ impl Topology {
         self.check_services().map_err(of)?;
         for edge in &self.edges {
             self.check_edge(edge).map_err(of)?;
+            self.check_fanout(edge).map_err(of)?;
         }
         self.check_shape().map_err(of)
     }
@@ -128,6 +129,40 @@ impl Topology {
         edge.guards
             .check()
             .map_err(|why| format!("the edge {from} → {to}: {why}"))
+    }
+
+    /// The edges of a fan-out are one call, and those who read it are called by nothing else.
+    fn check_fanout(&self, edge: &Edge) -> Result<(), String> {
+        let Edge { from, to, .. } = edge;
+        let Some(name) = &edge.fanout else {
+            return Ok(());
+        };
+        let about = |what: &str| Err(format!("the fan-out '{name}' of the edge {from} → {to} {what}"));
+        if let Err(why) = well_named(name) {
+            return about(&why);
+        }
+        if RESERVED.contains(&name.as_str()) || self.service(name).is_some() {
+            return about("is called like something else here; give it a name of its own");
+        }
+        if edge.way != Way::Publish {
+            return about("goes to many services, none of which answers; expected the way publish");
+        }
+        let one_call = |other: &Edge| Edge {
+            to: to.clone(),
+            ..other.clone()
+        };
+        let mut shared = self.edges.iter().filter(|other| other.fanout == edge.fanout);
+        if shared.any(|other| one_call(other) != *edge) {
+            return about(
+                "is published once, and its edges differ in caller, transport, timeout, connections or guards; give them the same",
+            );
+        }
+        if self.calls_to(to).count() > 1 {
+            return about(&format!(
+                "is not the only call of '{to}'; a service that reads a fan-out gets nothing else"
+            ));
+        }
+        Ok(())
     }
 
     fn check_shape(&self) -> Result<(), String> {

@@ -80,6 +80,7 @@ fn call(edge: &Edge) -> String {
     if !edge.way.is_awaited() {
         words.push(edge.way.to_string());
     }
+    words.extend(edge.fanout.iter().map(|name| format!("fan-out {name}")));
     words.extend(edge.timeout.map(|timeout| format!("timeout {timeout:?}")));
     words.extend(edge.guards.options());
     words.extend(edge.no_deadline.then(|| "no deadline".to_string()));

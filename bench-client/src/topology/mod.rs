@@ -74,6 +74,9 @@ pub struct Edge {
     /// What is waited for.
     #[serde(default, with = "text::plain", skip_serializing_if = "Way::is_awaited")]
     pub way: Way,
+    /// Edges that share this name are one message: published once, and each callee gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fanout: Option<String>,
     /// Deadline of each attempt; without one the caller waits as long as it takes.
     #[serde(
         default,
@@ -161,6 +164,7 @@ impl Edge {
             to: to.into(),
             transport,
             way: Way::Awaited,
+            fanout: None,
             timeout: None,
             connections: None,
             no_deadline: false,
@@ -171,6 +175,11 @@ impl Edge {
     /// Whether a deadline can travel on it: TCP's frames have no room for one, and what is published is not waited for.
     fn carries_deadlines(&self) -> bool {
         self.way.waits() && self.transport != Transport::Tcp
+    }
+
+    /// What the caller calls, and counts its calls under: the callee, or the fan-out that it shares with others.
+    pub fn called(&self) -> &str {
+        self.fanout.as_deref().unwrap_or(&self.to)
     }
 }
 
@@ -231,6 +240,11 @@ impl Topology {
     /// The calls that a service gets from others.
     pub fn calls_to<'t>(&'t self, name: &'t str) -> impl Iterator<Item = &'t Edge> {
         self.edges.iter().filter(move |edge| edge.to == name)
+    }
+
+    /// The fan-out that a service reads from; none where it is called by itself.
+    pub fn fanout_to<'t>(&'t self, name: &'t str) -> Option<&'t str> {
+        self.calls_to(name).find_map(|edge| edge.fanout.as_deref())
     }
 
     /// Every service after all that call it, the entry first: the order in which they are read. Backwards it is the

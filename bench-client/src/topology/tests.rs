@@ -242,6 +242,87 @@ fn a_service_is_told_its_calls_with_place_scope_format_and_guards() {
     assert_eq!(on("email"), BTreeSet::from([Transport::Queue]));
 }
 
+/// An order that two services read, published once.
+fn fanned_out() -> Topology {
+    let mut topology = checkout();
+    topology.services.push(Service::named("analytics"));
+    let read = Edge {
+        fanout: Some("placed".into()),
+        ..topology.edges[1].clone()
+    };
+    topology.edges[1] = read.clone();
+    topology.edges.push(Edge {
+        to: "analytics".into(),
+        ..read
+    });
+    topology
+}
+
+#[test]
+fn a_fan_out_is_published_once_and_each_reader_reads_it_under_its_own_name() {
+    let topology = fanned_out();
+    assert_eq!(topology.check(), Ok(()));
+    let again = serde_json::to_string(&topology).unwrap();
+    assert_eq!(Topology::from_json(&again).unwrap(), topology);
+    let mut places = Places::new("run-1");
+    places.listens("payment", Transport::Grpc, "127.0.0.1:7");
+    let of = |name: &str| {
+        let service = topology.service(name).unwrap();
+        topology.arguments(service, &places).unwrap()
+    };
+    let calls = of("checkout");
+    assert_eq!(calls.len(), 4, "{calls:?}");
+    assert_eq!(
+        calls[3],
+        "placed=queue:env,publish,fanout,scope=run-1-placed,format=protobuf"
+    );
+    for name in ["email", "analytics"] {
+        assert_eq!(of(name), ["--reader", name]);
+        assert_eq!(places.scope_of(&topology, name), "run-1-placed");
+    }
+    assert_eq!(topology.broker_scopes(&places).len(), 2);
+    let diagram = topology.diagram(Transport::Rest);
+    for name in ["email", "analytics"] {
+        let line = diagram.lines().find(|line| line.contains(name)).unwrap();
+        assert!(line.contains("queue, publish, fan-out placed"), "{diagram}");
+    }
+}
+
+#[test]
+fn a_fan_out_that_is_no_single_message_is_refused() {
+    let refused = |change: &dyn Fn(&mut Topology), words: &str| {
+        let mut topology = fanned_out();
+        change(&mut topology);
+        let error = topology.check().unwrap_err();
+        assert!(error.contains(words), "{error} lacks {words:?}");
+    };
+    let named = |t: &mut Topology, name: &str| {
+        for edge in t.edges.iter_mut().filter(|edge| edge.fanout.is_some()) {
+            edge.fanout = Some(name.into());
+        }
+    };
+    refused(&|t| named(t, "Placed"), "small letters");
+    refused(&|t| named(t, "ledger"), "a name of its own");
+    refused(&|t| named(t, "kafka"), "a name of its own");
+    refused(
+        &|t| t.edges[1].way = Way::Reply(ReplyVia::Direct),
+        "none of which answers",
+    );
+    refused(
+        &|t| t.edges[3].timeout = Some(Duration::from_secs(1)),
+        "is published once",
+    );
+    refused(&|t| t.edges[3].transport = Transport::Stream, "is published once");
+    refused(&|t| t.edges[3].from = "ledger".into(), "is published once");
+    refused(
+        &|t| {
+            t.edges
+                .push(Edge::new("payment", "analytics", Transport::Rest));
+        },
+        "not the only call of 'analytics'",
+    );
+}
+
 #[test]
 fn a_deadline_that_does_not_travel_is_said_to_the_caller_and_in_the_diagram() {
     let json = r#"{"name":"pair","services":[{"name":"a"},{"name":"b"}],

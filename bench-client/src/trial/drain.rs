@@ -56,7 +56,7 @@ pub(super) async fn drained(
         if let (Some(control), false) = (asked.control, later.is_empty()) {
             let hops = control.account().await?.hops;
             for edge in later {
-                let sent = hops.get(&edge.to).map_or(0, |hop| hop.succeeded);
+                let sent = hops.get(edge.called()).map_or(0, |hop| hop.succeeded);
                 *published.entry(edge.to.clone()).or_default() += sent;
             }
         }

@@ -5,7 +5,7 @@ use super::PROBE_PATIENCE;
 use crate::cell::Cell;
 use crate::service::Launch;
 use crate::topology::Places;
-use bench_transport::{Settings, Transport, queue, stream};
+use bench_transport::{Fanout, Settings, Transport, queue, stream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A scope on a broker, as both ends of the hop are told about it.
@@ -33,12 +33,14 @@ pub(super) fn of(cell: &Cell, launch: &Launch) -> Vec<Declared> {
         let class = topology.service(&edge.to).map_or(cell.durability, |to| {
             topology.durability_of(to, cell.durability)
         });
+        let fanout = edge.fanout.as_ref().map(|_| Fanout::Reader(edge.to.clone()));
         let known = declared.iter().any(|(transport, there): &Declared| {
-            *transport == edge.transport && there.scope == scope
+            *transport == edge.transport && there.scope == scope && there.fanout == fanout
         });
         if let (false, Some(settings)) = (known, settings(edge.transport, &scope)) {
             let settings = Settings {
                 durability: class,
+                fanout,
                 ..settings
             };
             declared.push((edge.transport, settings));

@@ -5,6 +5,7 @@
 //! hop    = name "=" transport ":" target { "," option }
 //! target = "host:port" | amqp URL | brokers "," … | "env"
 //! option = "publish" | "reply=" ("direct" | "queue" | "topic")          queue and stream; awaited by a reply where neither is said
+//!        | "fanout"                                                     published: every reader of the scope gets it
 //!        | "scope=" name                                               queue and stream: whose queue or topic
 //!        | "format=" ("json" | "protobuf") | "http=" ("h1" | "h2") | "connections=" count
 //!        | "timeout=" duration                                         of each attempt
@@ -41,6 +42,8 @@ pub struct Next {
     pub target: String,
     /// What of it is awaited.
     pub way: Way,
+    /// What is published goes to every reader of the scope.
+    pub fanout: bool,
     /// Whose queue or topic, over a broker.
     pub scope: String,
     /// How orders are encoded for it.
@@ -200,6 +203,7 @@ impl Next {
                 Transport::Stream => Way::Reply(ReplyVia::Topic),
                 _ => Way::Awaited,
             },
+            fanout: false,
             scope: "orders".into(),
             format: match transport {
                 Transport::Rest => Format::Json,
@@ -223,10 +227,11 @@ impl Next {
         };
         let guards = &mut self.guards;
         match key {
-            "publish" | "no-deadline" if value.is_some() => {
+            "publish" | "fanout" | "no-deadline" if value.is_some() => {
                 return Err(format!("`{key}` takes no value; drop what follows the ="));
             }
             "publish" => self.way = Way::Published,
+            "fanout" => self.fanout = true,
             "no-deadline" => self.deadline_travels = false,
             "reply" => self.way = Way::Reply(given("direct")?.parse()?),
             "scope" => self.scope = cli::scope(given("orders")?)?,
@@ -246,7 +251,7 @@ impl Next {
                     _ => format!("`{key}`"),
                 };
                 return Err(format!(
-                    "expected the options publish, reply=, scope=, format=, http=, connections=, timeout=, retries=, backoff=, budget=, breaker=, bulkhead= and no-deadline; got {came}"
+                    "expected the options publish, fanout, reply=, scope=, format=, http=, connections=, timeout=, retries=, backoff=, budget=, breaker=, bulkhead= and no-deadline; got {came}"
                 ));
             }
         }
@@ -257,7 +262,7 @@ impl Next {
     fn check(&mut self, said: &BTreeSet<&str>) -> Result<(), String> {
         let transport = self.transport;
         if !transport.needs_broker() {
-            for option in ["publish", "reply", "scope"] {
+            for option in ["publish", "fanout", "reply", "scope"] {
                 if said.contains(option) {
                     return Err(format!(
                         "`{option}` is for queue and stream: a call over {transport} is answered on its own connection; drop it"
@@ -267,6 +272,11 @@ impl Next {
         }
         if said.contains("publish") && said.contains("reply") {
             return Err("`publish` waits for no answer and `reply` does; give one of them".into());
+        }
+        if self.fanout && self.way != Way::Published {
+            return Err(
+                "`fanout` goes to many readers, none of which answers; give `publish` with it".into(),
+            );
         }
         match (transport, self.way) {
             (Transport::Queue, Way::Reply(ReplyVia::Topic)) => {
@@ -316,6 +326,7 @@ impl Next {
         let way = match self.way {
             Way::Awaited => "awaited".to_owned(),
             Way::Reply(via) => format!("awaited, reply by {via}"),
+            Way::Published if self.fanout => "published to every reader".to_owned(),
             Way::Published => "published".to_owned(),
         };
         [

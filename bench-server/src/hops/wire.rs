@@ -3,7 +3,9 @@
 use super::Parcel;
 use super::next::{Next, Way};
 use bench_proto::Stamp;
-use bench_transport::{CallResult, Caller, Settings, Transport, grpc, queue, rest, stream, tcp};
+use bench_transport::{
+    CallResult, Caller, Fanout, Settings, Transport, grpc, queue, rest, stream, tcp,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ impl Wire {
                 Way::Reply(via) => Some(via),
                 Way::Awaited | Way::Published => None,
             },
+            fanout: next.fanout.then_some(Fanout::Publisher),
             ..base.clone()
         };
         Ok(match next.transport {

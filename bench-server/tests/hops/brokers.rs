@@ -1,7 +1,7 @@
 //! Hops over the real brokers, published and replied; without one a test fails, unless HOPBENCH_SKIP_BROKERS=1 says otherwise.
 
 use super::*;
-use bench_transport::{Settings, queue, stream};
+use bench_transport::{Fanout, Settings, queue, stream};
 
 /// One broker, and a scope of its own on it.
 struct Broker {
@@ -63,9 +63,15 @@ impl Broker {
             let ended = tokio::task::spawn_blocking(|| program.end()).await.unwrap();
             assert_eq!(ended.0, Some(0), "{}", ended.2);
         }
+        self.remove(None).await;
+    }
+
+    /// Takes the scope off the broker, as one end of a fan-out made it or as all share it.
+    async fn remove(&self, fanout: Option<Fanout>) {
         let settings = Settings {
             target: self.address.clone(),
             scope: self.scope.clone(),
+            fanout,
             ..Settings::default()
         };
         let removed = match self.transport {
@@ -126,6 +132,44 @@ async fn what_is_published_arrives_and_what_is_replied_is_awaited() {
         })
         .await;
         broker.end([publisher, asker, consumer]).await;
+    }
+}
+
+#[tokio::test]
+async fn one_published_message_is_for_every_reader() {
+    const ORDERS: u64 = 40;
+    const READERS: [&str; 2] = ["mailer", "stock"];
+    for broker in brokers("fanout") {
+        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let durable = |folder: usize| {
+            let path = folders[folder].path().to_str().unwrap();
+            ["--durability", "process", "--journal", path]
+        };
+        let mut readers = Vec::new();
+        for (folder, name) in READERS.into_iter().enumerate() {
+            let flags = [&durable(folder)[..], &["--reader", name]].concat();
+            readers.push(broker.consumer(&flags).await);
+        }
+        let publisher = broker.caller(",publish,fanout", &durable(2)).await;
+        assert_eq!(
+            place_all(&publisher, ORDERS).await,
+            BTreeMap::from([(200, ORDERS)])
+        );
+        for reader in &readers {
+            let account = until(reader, "every reader has every order", |account| {
+                account.progress.delivered == ORDERS && account.progress.in_service == 0
+            })
+            .await;
+            assert_eq!(duplicated(&account, ORDERS), 0);
+        }
+        let hop = &publisher.control().account().await.hops["mail"];
+        identities_hold(hop);
+        assert_eq!((hop.succeeded, hop.attempts), (ORDERS, ORDERS));
+        readers.insert(0, publisher);
+        broker.end(readers).await;
+        for name in READERS {
+            broker.remove(Some(Fanout::Reader(name.into()))).await;
+        }
     }
 }
 

@@ -11,9 +11,9 @@ mod tls;
 pub use consume::serve;
 pub use publish::{QueueCaller, connect};
 
-use crate::broker::{Tally, count, name};
+use crate::broker::{Tally, check_fanout, count, name, own_name};
 use crate::tls::{self as encryption, Calling, Negotiated};
-use crate::{LeftUnset, Settings};
+use crate::{Fanout, LeftUnset, Settings};
 use anyhow::{Context, anyhow, bail};
 use bench_proto::Durability;
 use futures_util::{Stream, StreamExt};
@@ -75,7 +75,9 @@ struct Route {
     /// For an amqps address.
     tls: Option<Calling>,
     exchange: ShortString,
+    /// What this end consumes; the publisher of a fan-out has none.
     queue: ShortString,
+    fanout: Option<Fanout>,
     /// Dead-letter exchange and queue alike.
     dead: ShortString,
     /// Messages that may wait; none: unbounded.
@@ -85,6 +87,7 @@ struct Route {
 
 impl Route {
     fn new(settings: &Settings) -> anyhow::Result<Self> {
+        check_fanout(settings)?;
         // The parser's own message can quote the address with its password: it stays inside.
         let mut uri: AMQPUri = settings.target.parse().map_err(|_| {
             anyhow!("the RabbitMQ address is not of the form amqp://user:password@host:port/vhost")
@@ -106,16 +109,17 @@ impl Route {
         if !(1..=HEARTBEAT_S).contains(&asked) {
             uri.query.heartbeat = Some(HEARTBEAT_S);
         }
-        let short = |what| {
-            ShortString::try_new(name(&settings.scope, what))
+        let short = |name: String| {
+            ShortString::try_new(name)
                 .context("the scope makes a name longer than AMQP's 255 bytes: shorten it")
         };
         Ok(Self {
             uri,
             tls,
-            exchange: short("")?,
-            queue: short("orders")?,
-            dead: short("dead")?,
+            exchange: short(name(&settings.scope, ""))?,
+            queue: short(own_name(settings, "orders"))?,
+            fanout: settings.fanout.clone(),
+            dead: short(name(&settings.scope, "dead"))?,
             limit: settings.queue_limit,
             class: Class::of(settings.durability),
         })
@@ -215,14 +219,17 @@ impl Route {
             durable,
             ..Default::default()
         };
+        let kind = match self.fanout {
+            Some(_) => ExchangeKind::Fanout,
+            None => ExchangeKind::Direct,
+        };
         channel
-            .exchange_declare(
-                self.exchange.clone(),
-                ExchangeKind::Direct,
-                exchange,
-                none(),
-            )
+            .exchange_declare(self.exchange.clone(), kind, exchange, none())
             .await?;
+        if self.fanout == Some(Fanout::Publisher) {
+            // Each reader declares its own queue and binds it.
+            return Ok(());
+        }
         let (orders, arguments) = self.orders_queue();
         channel
             .queue_declare(self.queue.clone(), orders, arguments)
@@ -312,6 +319,12 @@ impl Route {
         .into_iter()
         .map(|(key, value)| (key.to_string(), value))
         .collect();
+        if self.fanout.is_some() {
+            settings.insert("exchange-type".into(), "fanout".into());
+        }
+        if self.fanout == Some(Fanout::Publisher) {
+            settings.insert("queue".into(), "one of each reader".into());
+        }
         settings.extend(encryption::in_force(link.negotiated.as_ref()));
         settings
     }

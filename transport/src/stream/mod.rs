@@ -11,7 +11,7 @@ mod turns;
 pub use consume::serve;
 pub use publish::{StreamCaller, connect};
 
-use crate::broker::name;
+use crate::broker::{check_fanout, name, own_name};
 use crate::tls::{self, Calling, Tls};
 use crate::{LeftUnset, Settings};
 use anyhow::{Context, anyhow, bail, ensure};
@@ -59,6 +59,7 @@ struct Route {
 
 impl Route {
     fn new(settings: &Settings) -> anyhow::Result<Self> {
+        check_fanout(settings)?;
         let (acks, flush_messages) = match settings.durability {
             Durability::None => ("0", None),
             Durability::Process => ("all", None),
@@ -83,7 +84,7 @@ impl Route {
             calling,
             orders: name(&settings.scope, "orders"),
             dead: name(&settings.scope, "dead"),
-            group: name(&settings.scope, ""),
+            group: own_name(settings, ""),
             partitions: settings.partitions,
             library_defaults: settings.library_defaults,
             acks,

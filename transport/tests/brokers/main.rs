@@ -3,6 +3,7 @@
 
 mod clients;
 mod connecting;
+mod fanout;
 mod faults;
 mod replies;
 mod rig;

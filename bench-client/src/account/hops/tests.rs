@@ -7,6 +7,7 @@ use crate::load::series::Series;
 use crate::load::{SpanPlan, SpanRecord};
 use crate::meters::Usage;
 use crate::service::Injected;
+use crate::topology::{Edge, Service, Way};
 use bench_proto::CallerLedger;
 use bench_proto::control::Account;
 use bench_transport::Transport;
@@ -115,9 +116,17 @@ fn cell() -> Cell {
 }
 
 fn joined(record: Record, services: Vec<ServiceAccount>, injected: Vec<Injected>) -> Joined {
-    let cell = cell();
+    joined_in(&cell(), record, services, injected)
+}
+
+fn joined_in(
+    cell: &Cell,
+    record: Record,
+    services: Vec<ServiceAccount>,
+    injected: Vec<Injected>,
+) -> Joined {
     join(&Material {
-        cell: &cell,
+        cell,
         record,
         services,
         probe: None,
@@ -165,6 +174,44 @@ fn orders_are_counted_by_the_set_of_services_that_they_reached() {
     let mut reached = joined.reached;
     reached.sort_by_key(|one| one.services.len());
     assert_eq!(reached, [of(&[], 2), of(&["s1"], 2), of(&["s1", "s2"], 8)]);
+}
+
+#[test]
+fn what_is_published_once_is_to_arrive_at_every_reader() {
+    let read = |name: &str| Edge {
+        way: Way::Publish,
+        fanout: Some("placed".into()),
+        ..Edge::new("s1", name, Transport::Queue)
+    };
+    let mut cell = cell();
+    cell.topology = Some(Topology {
+        name: "fan".into(),
+        services: ["s1", "s2", "s3"].map(Service::named).into(),
+        edges: ["s2", "s3"].map(read).into(),
+    });
+    let calls = HopAccount {
+        calls: 10,
+        attempts: 10,
+        succeeded: 10,
+        latency: times(10, 1_000_000),
+        ..HopAccount::default()
+    };
+    // The second reader never got the last one.
+    let services = vec![
+        calling(told("s1", 0..10), "placed", calls),
+        told("s2", 0..10),
+        told("s3", 0..9),
+    ];
+    let joined = joined_in(&cell, record(10, 0..10), services, vec![]);
+    let lost: Vec<Option<u64>> = joined.hops[1..]
+        .iter()
+        .map(|hop| hop.from["s1"].lost)
+        .collect();
+    assert_eq!(lost, [Some(0), Some(1)]);
+    let [problem] = &joined.problems[..] else {
+        panic!("one problem: {:?}", joined.problems)
+    };
+    assert!(problem.starts_with("'s3': 1 of 10 calls"), "{problem}");
 }
 
 #[test]

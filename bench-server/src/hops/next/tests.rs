@@ -90,6 +90,9 @@ fn every_option_is_read() {
         }
     );
     assert_eq!(read("a=stream:h:1,publish").way, Way::Published);
+    let many = read("a=queue:amqp://h,publish,fanout,scope=x");
+    assert!(many.fanout && !read("a=stream:h:1,publish").fanout);
+    assert_eq!(many.in_force()["hop.way"], "published to every reader");
     let several = read("a=stream:h:1,i:2,j:3,scope=x,publish");
     assert_eq!(several.target, "h:1,i:2,j:3");
 }
@@ -114,7 +117,10 @@ fn what_can_not_be_meant_is_refused_with_what_to_write() {
         ("a=rest:h:1,publish", "for queue and stream"),
         ("a=grpc:h:1,reply=direct", "for queue and stream"),
         ("a=tcp:h:1,scope=x", "for queue and stream"),
+        ("a=rest:h:1,fanout", "for queue and stream"),
         ("a=stream:h:1,publish=yes", "takes no value"),
+        ("a=stream:h:1,publish,fanout=yes", "takes no value"),
+        ("a=stream:h:1,fanout", "give `publish` with it"),
         ("a=stream:h:1,publish,reply=topic", "one of them"),
         ("a=stream:h:1,reply=direct", "reply=topic"),
         ("a=queue:amqp://h,reply=topic", "reply=direct"),
