@@ -75,6 +75,8 @@ pub struct Cell {
     pub phases: Vec<SpanPlan>,
     /// RabbitMQ's prefetch and Kafka's concurrent records.
     pub prefetch: u16,
+    /// The service's consumers on a broker, with that prefetch each.
+    pub consumers: u16,
     /// Kafka's partitions.
     pub partitions: i32,
     /// Kafka's linger.
@@ -138,6 +140,7 @@ impl Cell {
             slow: None,
             phases: Vec::new(),
             prefetch: 100,
+            consumers: 1,
             partitions: 4,
             linger: Duration::ZERO,
             reply: None,
@@ -187,6 +190,7 @@ impl Cell {
             deadline: self.timeout,
             durability: self.durability,
             prefetch: self.prefetch,
+            consumers: self.consumers,
             partitions: self.partitions,
             linger: self.linger,
             queue_limit: self.queue_limit,

@@ -61,6 +61,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Handler concurrency of the broker transports: RabbitMQ's prefetch, and how many records of Kafka are worked on at once.
     pub prefetch: u16,
+    /// Consumers of the serving end of queue and stream, each with a prefetch of its own; at least one.
+    pub consumers: u16,
     /// Kafka partitions.
     pub partitions: i32,
     /// Kafka linger.
@@ -95,6 +97,7 @@ impl Default for Settings {
             deadline_travels: false,
             durability: Durability::None,
             prefetch: 100,
+            consumers: 1,
             partitions: 4,
             linger: Duration::ZERO,
             queue_limit: None,

@@ -34,6 +34,9 @@ impl Cell {
             }
             _ => {}
         }
+        if self.consumers != 1 {
+            factor("consumers", self.consumers.to_string());
+        }
         if let Some(own) = &self.own {
             factor("payload_file", own.to_string());
             factor("payload_sha256", own.digest().into());

@@ -64,6 +64,11 @@ impl Cell {
                 u64::from(plain.prefetch),
             ),
             (
+                "consumers",
+                u64::from(self.consumers),
+                u64::from(plain.consumers),
+            ),
+            (
                 "partitions",
                 self.partitions as u64,
                 plain.partitions as u64,

@@ -15,6 +15,8 @@
 //! - `queue-rpc`: experiments `rpc` (open loop and 32 in flight) and `rpc-kill` (`seen[]`), transports `grpc`, `queue` and
 //!   `stream`, the latter with the factor `reply`;
 //! - `tls-cost`: experiment `tls`, pairs of cells that differ in the factor `tls` alone;
+//! - `consumer-scale`: experiment `consumers`, transports `queue` and `stream`, factor `consumers` 8 and absent (one), as
+//!   many `partitions` as consumers, `phases[]` named `away` and `after`, and a series;
 //! - `chain-fail`, `chain-p99`, `chain-floor`, `async-hop-free`: experiment `chain`, transports `rest` and `grpc`, factor
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
@@ -24,6 +26,7 @@ pub mod chain;
 pub mod codec;
 pub mod combine;
 pub mod connections;
+pub mod consumers;
 pub mod gap;
 pub mod hybrid;
 pub mod ladder;
@@ -124,6 +127,7 @@ static JUDGES: &[&[Judge]] = &[
     chain::JUDGES,
     outage::JUDGES,
     hybrid::JUDGES,
+    consumers::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

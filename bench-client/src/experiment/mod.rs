@@ -10,6 +10,7 @@ mod cells;
 mod chain;
 pub mod codec;
 mod connections;
+mod consumers;
 mod deployed;
 mod durability;
 mod hybrid;
@@ -113,6 +114,7 @@ pub static ALL: &[Experiment] = &[
     chain::EXPERIMENT,
     outage::EXPERIMENT,
     hybrid::EXPERIMENT,
+    consumers::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -127,6 +129,7 @@ pub const FAULTS: &[&str] = &[
     "chain",
     "outage",
     "hybrid",
+    "consumers",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.
