@@ -69,6 +69,8 @@ pub struct Cell {
     pub max_waiting: Option<usize>,
     /// RabbitMQ: how many messages may wait in the queue; it refuses one more. Unbounded if none.
     pub queue_limit: Option<u32>,
+    /// Kafka: how many records may wait in the caller's own buffer; its next call waits for room. 100,000 if none.
+    pub client_buffer: Option<u32>,
     /// The service's slowness, in the slowness language; phases count from the window's start.
     pub slow: Option<Slowness>,
     /// Named spans of the window.
@@ -137,6 +139,7 @@ impl Cell {
             workers: None,
             max_waiting: None,
             queue_limit: None,
+            client_buffer: None,
             slow: None,
             phases: Vec::new(),
             prefetch: 100,
@@ -194,6 +197,7 @@ impl Cell {
             partitions: self.partitions,
             linger: self.linger,
             queue_limit: self.queue_limit,
+            client_buffer: self.client_buffer,
             reply: self.reply,
             ..Settings::default()
         }

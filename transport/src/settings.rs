@@ -69,6 +69,9 @@ pub struct Settings {
     pub linger: Duration,
     /// RabbitMQ: so many messages wait in the queue at most, and a publish beyond them is refused (nack); none: unbounded.
     pub queue_limit: Option<u32>,
+    /// Stream, the calling side: so many records wait in the client's own buffer at most, and the next call waits for room;
+    /// none: 100,000.
+    pub client_buffer: Option<u32>,
     /// Queue and stream, the calling side: the caller waits for the service's reply on this way, not for the confirm.
     pub reply: Option<ReplyVia>,
     /// Largest body that a listener takes, bytes.
@@ -101,6 +104,7 @@ impl Default for Settings {
             partitions: 4,
             linger: Duration::ZERO,
             queue_limit: None,
+            client_buffer: None,
             reply: None,
             max_body: 4 << 20,
             tls: None,

@@ -65,6 +65,9 @@ impl Cell {
         if let Some(limit) = self.queue_limit {
             factor("queue_limit", limit.to_string());
         }
+        if let Some(most) = self.client_buffer {
+            factor("client_buffer", most.to_string());
+        }
         if let Mode::Open(Arrival::Rate { profile, .. }) = &self.mode
             && !profile.is_constant()
         {

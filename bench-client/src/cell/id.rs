@@ -57,6 +57,9 @@ impl Cell {
         if let Some(limit) = self.queue_limit {
             add(format!("limit{limit}"));
         }
+        if let Some(most) = self.client_buffer {
+            add(format!("buffer{most}"));
+        }
         for (name, mine, default) in [
             (
                 "prefetch",

@@ -55,6 +55,10 @@ fn distinct_cells_have_distinct_names() {
             ..rest.clone()
         },
         Cell {
+            client_buffer: Some(8),
+            ..rest.clone()
+        },
+        Cell {
             consumers: 8,
             ..rest.clone()
         },

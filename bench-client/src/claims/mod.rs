@@ -8,7 +8,9 @@
 //!   (`json`, not `h2`) and `grpc` (`protobuf`), every other field of the cell equal;
 //! - `grpc-lat-3-10x`: experiment `ladder`, open loop, the same, at one `rate_per_s`;
 //! - `producer-free`, `slow-200ms`: experiment `slow`, transports `rest`, `grpc`, `queue`, `stream`, `phases[]` named
-//!   `before` and `slow`, workers bounded and 200 ms in the slow phase;
+//!   `before` and `slow`, workers bounded and 200 ms in the slow phase; for `producer-free` also experiment `blocked`,
+//!   transports `queue` and `stream`, factors `fault`, `queue_limit` or `client_buffer`, `phases[]` named `before` and
+//!   `blocked`;
 //! - `spike`: experiment `spike`, transports `queue` and `stream` without a limit to what may wait, `phases[]` with one named
 //!   `spike`, and a series;
 //! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);
@@ -21,6 +23,7 @@
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
+pub mod blocked;
 pub mod catalogue;
 pub mod chain;
 pub mod codec;

@@ -5,6 +5,7 @@
 mod ablation;
 mod against_theory;
 mod as_written;
+mod blocked;
 mod capacity;
 mod cells;
 mod chain;
@@ -115,6 +116,7 @@ pub static ALL: &[Experiment] = &[
     outage::EXPERIMENT,
     hybrid::EXPERIMENT,
     consumers::EXPERIMENT,
+    blocked::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -130,6 +132,7 @@ pub const FAULTS: &[&str] = &[
     "outage",
     "hybrid",
     "consumers",
+    "blocked",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.
