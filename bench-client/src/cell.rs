@@ -77,12 +77,16 @@ pub struct Cell {
     pub max_waiting: Option<usize>,
     /// RabbitMQ: how many messages may wait in the queue; it refuses one more. Unbounded if none.
     pub queue_limit: Option<u32>,
+    /// Kafka: how many records may wait in the caller's own buffer; its next call waits for room. 100,000 if none.
+    pub client_buffer: Option<u32>,
     /// The service's slowness, in the slowness language; phases count from the window's start.
     pub slow: Option<Slowness>,
     /// Named spans of the window.
     pub phases: Vec<SpanPlan>,
     /// RabbitMQ's prefetch and Kafka's concurrent records.
     pub prefetch: u16,
+    /// The service's consumers on a broker, with that prefetch each.
+    pub consumers: u16,
     /// Kafka's partitions.
     pub partitions: i32,
     /// Kafka's linger.
@@ -147,9 +151,11 @@ impl Cell {
             workers: None,
             max_waiting: None,
             queue_limit: None,
+            client_buffer: None,
             slow: None,
             phases: Vec::new(),
             prefetch: 100,
+            consumers: 1,
             partitions: 4,
             linger: Duration::ZERO,
             reply: None,
@@ -200,9 +206,11 @@ impl Cell {
             deadline: self.timeout,
             durability: self.durability,
             prefetch: self.prefetch,
+            consumers: self.consumers,
             partitions: self.partitions,
             linger: self.linger,
             queue_limit: self.queue_limit,
+            client_buffer: self.client_buffer,
             reply: self.reply,
             ..Settings::default()
         }

@@ -120,6 +120,9 @@ pub struct Serve {
     /// Messages that a broker transport takes before it has finished earlier ones
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=u16::MAX))]
     pub prefetch: u16,
+    /// Consumers of each broker transport, with that many messages each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=256_u16))]
+    pub consumers: u16,
     /// Messages that may wait in the RabbitMQ queue; a publish beyond them is refused [default: unbounded]
     #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX))]
     pub queue_limit: Option<u32>,

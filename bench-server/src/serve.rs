@@ -107,6 +107,7 @@ fn base(serve: &Serve) -> anyhow::Result<Settings> {
         format: serve.format,
         durability: serve.durability,
         prefetch: serve.prefetch,
+        consumers: serve.consumers,
         queue_limit: serve.queue_limit,
         partitions: serve.partitions,
         library_defaults: serve.library_defaults,

@@ -242,6 +242,8 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
         (&["--format", "xml"], "protobuf"),
         (&["--prefetch", "0"], "from 1 to 65535"),
         (&["--prefetch", "65536"], "65536"),
+        (&["--consumers", "0"], "from 1 to 256"),
+        (&["--consumers", "257"], "257"),
         (&["--partitions", "0"], "from 1 to 1000"),
         (&["--partitions", "1001"], "1001"),
         (&["--max-body", "4GiB"], "expected a size"),

@@ -71,12 +71,17 @@ pub struct Settings {
     pub durability: Durability,
     /// Handler concurrency of the broker transports: RabbitMQ's prefetch, and how many records of Kafka are worked on at once.
     pub prefetch: u16,
+    /// Consumers of the serving end of queue and stream, each with a prefetch of its own; at least one.
+    pub consumers: u16,
     /// Kafka partitions.
     pub partitions: i32,
     /// Kafka linger.
     pub linger: Duration,
     /// RabbitMQ: so many messages wait in the queue at most, and a publish beyond them is refused (nack); none: unbounded.
     pub queue_limit: Option<u32>,
+    /// Stream, the calling side: so many records wait in the client's own buffer at most, and the next call waits for room;
+    /// none: 100,000.
+    pub client_buffer: Option<u32>,
     /// Queue and stream, the calling side: the caller waits for the service's reply on this way, not for the confirm.
     pub reply: Option<ReplyVia>,
     /// Queue and stream: every reader of the scope gets each message; none: they share one queue or group.
@@ -107,9 +112,11 @@ impl Default for Settings {
             deadline_travels: false,
             durability: Durability::None,
             prefetch: 100,
+            consumers: 1,
             partitions: 4,
             linger: Duration::ZERO,
             queue_limit: None,
+            client_buffer: None,
             reply: None,
             fanout: None,
             max_body: 4 << 20,

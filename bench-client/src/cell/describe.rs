@@ -36,6 +36,9 @@ impl Cell {
             }
             _ => {}
         }
+        if self.consumers != 1 {
+            factor("consumers", self.consumers.to_string());
+        }
         if let Some(own) = &self.own {
             factor("payload_file", own.to_string());
             factor("payload_sha256", own.digest().into());
@@ -63,6 +66,9 @@ impl Cell {
         }
         if let Some(limit) = self.queue_limit {
             factor("queue_limit", limit.to_string());
+        }
+        if let Some(most) = self.client_buffer {
+            factor("client_buffer", most.to_string());
         }
         if let Mode::Open(Arrival::Rate { profile, .. }) = &self.mode
             && !profile.is_constant()

@@ -62,11 +62,19 @@ impl Cell {
         if let Some(limit) = self.queue_limit {
             add(format!("limit{limit}"));
         }
+        if let Some(most) = self.client_buffer {
+            add(format!("buffer{most}"));
+        }
         for (name, mine, default) in [
             (
                 "prefetch",
                 u64::from(self.prefetch),
                 u64::from(plain.prefetch),
+            ),
+            (
+                "consumers",
+                u64::from(self.consumers),
+                u64::from(plain.consumers),
             ),
             (
                 "partitions",

@@ -60,6 +60,14 @@ fn distinct_cells_have_distinct_names() {
             ..rest.clone()
         },
         Cell {
+            client_buffer: Some(8),
+            ..rest.clone()
+        },
+        Cell {
+            consumers: 8,
+            ..rest.clone()
+        },
+        Cell {
             mode: Mode::Open(Arrival::even("200:1s,2000:5s,200".parse().unwrap())),
             ..rest.clone()
         },

@@ -235,7 +235,7 @@ pub static CLAIMS: [Claim; 45] = [
         statement: "consumers scale independently of the producer",
         rules: &[Effect(2.0)],
         by_construction: false,
-        experiment: Some("outage"),
+        experiment: Some("consumers"),
         judged_on: "drain rate over 1, 2, 4, 8 consumers with a handler that waits; accept latency meanwhile",
     },
     Claim {

@@ -8,13 +8,17 @@
 //!   (`json`, not `h2`) and `grpc` (`protobuf`), every other field of the cell equal;
 //! - `grpc-lat-3-10x`: experiment `ladder`, open loop, the same, at one `rate_per_s`;
 //! - `producer-free`, `slow-200ms`: experiment `slow`, transports `rest`, `grpc`, `queue`, `stream`, `phases[]` named
-//!   `before` and `slow`, workers bounded and 200 ms in the slow phase;
+//!   `before` and `slow`, workers bounded and 200 ms in the slow phase; for `producer-free` also experiment `blocked`,
+//!   transports `queue` and `stream`, factors `fault`, `queue_limit` or `client_buffer`, `phases[]` named `before` and
+//!   `blocked`;
 //! - `spike`: experiment `spike`, transports `queue` and `stream` without a limit to what may wait, `phases[]` with one named
 //!   `spike`, and a series;
 //! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);
 //! - `queue-rpc`: experiments `rpc` (open loop and 32 in flight) and `rpc-kill` (`seen[]`), transports `grpc`, `queue` and
 //!   `stream`, the latter with the factor `reply`;
 //! - `tls-cost`: experiment `tls`, pairs of cells that differ in the factor `tls` alone;
+//! - `consumer-scale`: experiment `consumers`, transports `queue` and `stream`, factor `consumers` 8 and absent (one), as
+//!   many `partitions` as consumers, `phases[]` named `away` and `after`, and a series;
 //! - `chain-fail`, `chain-p99`, `chain-floor`, `async-hop-free`: experiment `chain`, transports `rest` and `grpc`, factor
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
 //! - `retry-storm`: experiment `retries`, transports `rest` and `grpc`, factor `topology` `retries-none`, `-immediate` and
@@ -25,12 +29,14 @@
 //!   `side-by-side`, `queue` and `stream`, K = 1 and 8;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
+pub mod blocked;
 pub mod catalogue;
 pub mod chain;
 pub mod codec;
 pub mod combine;
 pub mod connections;
 pub mod fanout;
+pub mod consumers;
 pub mod gap;
 pub mod guards;
 pub mod hybrid;
@@ -136,6 +142,7 @@ static JUDGES: &[&[Judge]] = &[
     retries::JUDGES,
     guards::JUDGES,
     fanout::JUDGES,
+    consumers::JUDGES,
 ];
 
 fn verdict(claim: &Claim, run: &Run) -> VerdictRow {

@@ -148,7 +148,7 @@ fn still_sold(run: &Run) -> String {
 }
 
 /// The error that most callers saw, and what its callers waited for it, ms.
-fn usual_error(cell: &CellTrials<'_>) -> Option<(String, f64)> {
+pub(super) fn usual_error(cell: &CellTrials<'_>) -> Option<(String, f64)> {
     let seen = cell.kept().flat_map(|trial| &trial.seen);
     let most = seen.max_by_key(|seen| seen.count)?;
     Some((most.error.clone(), most.waited_median_s * 1e3))
@@ -217,7 +217,7 @@ pub(super) fn checkouts(experiment: &str, all: &[CellTrials<'_>]) -> Table {
 }
 
 /// A phase's accept p50 over the blocks that count, ms: the median block, since one that timed out is a bound.
-fn p50(cell: &CellTrials<'_>, name: &str) -> Value {
+pub(super) fn p50(cell: &CellTrials<'_>, name: &str) -> Value {
     let mut found: Vec<(u64, bool)> = cell
         .kept()
         .filter_map(|trial| phase(trial, name))

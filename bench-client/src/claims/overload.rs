@@ -7,7 +7,7 @@ use bench_proto::slowness::Slowness;
 use std::time::Duration;
 
 /// A phase ends with a bin of the series, but for rounding.
-const EDGE_S: f64 = 1e-6;
+pub(super) const EDGE_S: f64 = 1e-6;
 /// The slow time of the cells that claims are judged on; others are told apart by theirs.
 const USUAL: Duration = Duration::from_millis(200);
 

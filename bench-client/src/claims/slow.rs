@@ -1,25 +1,20 @@
 //! producer-free and slow-200ms, from the experiment `slow`: accept latency of the phase `slow` against the phase
-//! `before` of the same trial, and the operations that the caller lost in it.
+//! `before` of the same trial, and the operations that the caller lost in it. What else producer-free speaks of is read
+//! from the experiment `blocked`.
 
+use super::blocked;
 use super::combine::Judged;
 use super::overload::is_primary;
-use super::part::{self, Question, not_measured};
-use super::rules::{self, Rule};
+use super::part::{self, Question, counted, not_measured};
+use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, is_base, percentile};
 use super::{Combine, Judge, nothing_beside};
-use crate::results::{Cell, Part, Percentile, Phase, Run, Trial, Verdict};
+use crate::results::{Cell, Percentile, Phase, Run, Trial};
 
 /// Transports whose caller waits for the work.
 pub const SYNC: [&str; 2] = ["rest", "grpc"];
 /// Transports whose caller waits for the broker.
 pub const ASYNC: [&str; 2] = ["queue", "stream"];
-/// Parts of producer-free that the experiment does not reach yet.
-const UNREACHED: [&str; 4] = [
-    "consumer stopped",
-    "full queue",
-    "memory alarm",
-    "full client buffer",
-];
 
 /// What is judged here.
 pub const JUDGES: &[Judge] = &[
@@ -51,7 +46,8 @@ pub fn wait_parts(run: &Run, effect: Rule, equal: Rule) -> Vec<Judged> {
         .collect()
 }
 
-/// producer-free: equal accept latency while the consumer is slow, never a publish that fails, and what is not measured yet.
+/// producer-free: equal accept latency while the consumer is slow, never a publish that fails, and what else may stand in
+/// the producer's way.
 pub fn producer_parts(run: &Run, equal: Rule) -> Vec<Judged> {
     let all = cells(run, "slow");
     let mut parts = Vec::new();
@@ -60,12 +56,7 @@ pub fn producer_parts(run: &Run, equal: Rule) -> Vec<Judged> {
         parts.push(accept(run, &all, transport, Metric::AcceptP99, equal));
         parts.push(never_fails(run, &all, transport));
     }
-    let why = "no experiment of this version reaches it";
-    parts.extend(
-        UNREACHED
-            .iter()
-            .map(|name| not_measured(*name, format!("{name}: {why}"))),
-    );
+    parts.extend(blocked::parts(run, equal));
     parts
 }
 
@@ -76,25 +67,46 @@ fn accept(
     metric: Metric,
     rule: Rule,
 ) -> Judged {
-    let (which, label) = match metric {
-        Metric::AcceptP99 => (Percentile::P99, "p99"),
-        _ => (Percentile::P50, "p50"),
+    let name = format!("{transport} accept {}", label(metric));
+    match find(all, transport) {
+        Some(cell) => accept_in(run, cell, name, "slow", "the service is slow", metric, rule),
+        None => missing(run, name, transport),
+    }
+}
+
+fn label(metric: Metric) -> &'static str {
+    match metric {
+        Metric::AcceptP99 => "p99",
+        _ => "p50",
+    }
+}
+
+/// Accept latency of a phase, in which something `is` so, against that of `before`.
+pub(super) fn accept_in(
+    run: &Run,
+    cell: &CellTrials<'_>,
+    name: String,
+    during: &str,
+    is: &str,
+    metric: Metric,
+    rule: Rule,
+) -> Judged {
+    let which = match metric {
+        Metric::AcceptP99 => Percentile::P99,
+        _ => Percentile::P50,
     };
-    let name = format!("{transport} accept {label}");
-    let Some(cell) = find(all, transport) else {
-        return missing(run, name, transport);
-    };
+    let label = label(metric);
+    let transport = &cell.cell.transport;
     let value = |t: &Trial, phase: &str| -> Option<Sample> {
         percentile(&self::phase(t, phase)?.accept_ns, which)
     };
-    let says = |ratio: &str| {
-        format!("{transport}: accept {label} while the service is slow is {ratio} that of before")
-    };
+    let says =
+        |ratio: &str| format!("{transport}: accept {label} while {is} is {ratio} that of before");
     let question = Question {
         name,
         rule,
         metric,
-        above: &|t| value(t, "slow"),
+        above: &|t| value(t, during),
         below: &|t| value(t, "before"),
         says: &says,
     };
@@ -103,49 +115,34 @@ fn accept(
 
 fn never_fails(run: &Run, all: &[CellTrials<'_>], transport: &str) -> Judged {
     let name = format!("{transport} publish never fails");
-    let Some(cell) = find(all, transport) else {
-        return missing(run, name, transport);
-    };
-    let phases: Vec<&Phase> = cell.kept().filter_map(|t| phase(t, "slow")).collect();
+    match find(all, transport) {
+        Some(cell) => never_fails_in(cell, name, "slow", "the service was slow"),
+        None => missing(run, name, transport),
+    }
+}
+
+/// Whether each publish of a phase, in which something `was` so, was confirmed.
+pub(super) fn never_fails_in(
+    cell: &CellTrials<'_>,
+    name: String,
+    during: &str,
+    was: &str,
+) -> Judged {
+    let phases: Vec<&Phase> = cell.kept().filter_map(|t| phase(t, during)).collect();
     let planned: u64 = phases.iter().map(|p| p.planned).sum();
     // Refused, failed, timed out or never answered: each is a publish that did not go through.
     let failed: u64 = phases
         .iter()
         .map(|p| p.planned.saturating_sub(p.acknowledged))
         .sum();
-    let (decision, bound) = rules::never(failed, planned);
-    let reason = match decision.verdict {
-        Verdict::Holds => format!(
-            "{transport}: each of {planned} publishes was confirmed while the service was slow (a share of ≤ {} at 95 % may fail)",
+    let transport = &cell.cell.transport;
+    counted(cell, name, failed, planned, |bound| match failed {
+        0 => format!(
+            "{transport}: each of {planned} publishes was confirmed while {was} (a share of ≤ {} at 95 % may fail)",
             part::number(bound)
         ),
-        Verdict::Refuted => {
-            format!(
-                "{transport}: {failed} of {planned} publishes were not confirmed while the service was slow"
-            )
-        }
-        _ => format!("{transport}: nothing was published while the service was slow"),
-    };
-    let refuted = decision.verdict == Verdict::Refuted;
-    let share = if planned > 0 {
-        failed as f64 / planned as f64
-    } else {
-        0.0
-    };
-    Judged {
-        part: Part {
-            name,
-            verdict: decision.verdict,
-            beyond: None,
-            low: Some(share),
-            high: Some(if refuted { share } else { bound }),
-            unit: "share".into(),
-            cells: vec![cell.cell.id.clone()],
-            reason,
-        },
-        // A counter-example is no matter of chance.
-        p: Some(if refuted { 0.0 } else { 1.0 }),
-    }
+        _ => format!("{transport}: {failed} of {planned} publishes were not confirmed while {was}"),
+    })
 }
 
 fn find<'a, 'r>(all: &'a [CellTrials<'r>], transport: &str) -> Option<&'a CellTrials<'r>> {

@@ -5,11 +5,13 @@
 mod ablation;
 mod against_theory;
 mod as_written;
+mod blocked;
 mod capacity;
 mod cells;
 mod chain;
 pub mod codec;
 mod connections;
+mod consumers;
 mod deployed;
 mod durability;
 mod guards;
@@ -119,6 +121,8 @@ pub static ALL: &[Experiment] = &[
     retries::EXPERIMENT,
     guards::EXPERIMENT,
     fanout::EXPERIMENT,
+    consumers::EXPERIMENT,
+    blocked::EXPERIMENT,
 ];
 
 /// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
@@ -136,6 +140,8 @@ pub const FAULTS: &[&str] = &[
     "retries",
     "guards",
     "fanout",
+    "consumers",
+    "blocked",
 ];
 
 /// What of [`FAULTS`] the full suite runs too; the rest has a suite, and a budget, of its own.

@@ -91,6 +91,7 @@ impl ServiceProcess {
         command.args(["--format", &cell.format.to_string()]);
         command.args(["--prefetch", &cell.prefetch.to_string()]);
         command.args(["--partitions", &cell.partitions.to_string()]);
+        command.args(["--consumers", &cell.consumers.to_string()]);
         if cell.library_defaults {
             command.arg("--library-defaults");
         }

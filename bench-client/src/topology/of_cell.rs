@@ -12,6 +12,8 @@ const PER_SERVICE: Duration = Duration::from_millis(120);
 const STILL: Duration = Duration::from_millis(250);
 /// Kafka keeps the place of a consumer that was killed for its session, and only then is its group removed.
 const SESSION: Duration = Duration::from_secs(6);
+/// The first of several consumers of Kafka has every partition, and learns that others came with its next heartbeat.
+const JOINING: Duration = Duration::from_secs(2);
 
 impl Cell {
     /// Everything that its orders go over: the user's transport and those between services.
@@ -58,7 +60,10 @@ impl Cell {
         let published = self.topology.iter().flat_map(|topology| &topology.edges);
         let looks = published.map(|edge| edge.way).any(|way| !way.waits());
         let each = PER_SERVICE + if looks { STILL } else { Duration::ZERO };
-        each * further + if killed { SESSION } else { Duration::ZERO }
+        let joining = self.consumers > 1 && services.iter().copied().any(consumes);
+        each * further
+            + if killed { SESSION } else { Duration::ZERO }
+            + if joining { JOINING } else { Duration::ZERO }
     }
 
     /// Its topology among the factors of results.

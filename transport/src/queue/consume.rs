@@ -17,11 +17,12 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Confirmation, Consumer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Serves the run's queue. Returns when the broker has registered the consumer.
+/// Serves the run's queue. Returns when the broker has registered every consumer; each has a connection of its own.
 pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Result<Listener> {
     let route = Route::new(settings)?;
     let server = Server {
@@ -39,13 +40,21 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         },
         max_body: settings.max_body,
     };
-    let link = route.open("service").await?;
-    let mut in_force = route.in_force(&link);
-    let consumer = server
-        .consume(&link.channel)
-        .await
-        .with_context(|| format!("RabbitMQ did not accept a consumer on {}", route.queue))?;
+    let (stop, stopped) = watch::channel(false);
+    let mut in_force = BTreeMap::new();
+    // Dropped before its time, it ends those that it holds.
+    let mut consumers = JoinSet::new();
+    for _ in 0..settings.consumers.max(1) {
+        let link = route.open("service").await?;
+        let consumer = server
+            .consume(&link.channel)
+            .await
+            .with_context(|| format!("RabbitMQ did not accept a consumer on {}", route.queue))?;
+        in_force = route.in_force(&link);
+        consumers.spawn(server.clone().run(link, consumer, stopped.clone()));
+    }
     for (name, value) in [
+        ("consumers", consumers.len().to_string()),
         (
             "prefetch",
             match server.prefetch {
@@ -59,8 +68,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     ] {
         in_force.insert(name.into(), value);
     }
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(server.run(link, consumer, stopped));
+    let task = tokio::spawn(async move { while consumers.join_next().await.is_some() {} });
     Ok(Listener::new(route.address(), in_force, stop, task))
 }
 
@@ -79,6 +87,7 @@ struct Out {
     dead: Arc<DeadLetters>,
 }
 
+#[derive(Clone)]
 struct Server<S> {
     route: Route,
     dead: Arc<DeadLetters>,

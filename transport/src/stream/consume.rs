@@ -12,6 +12,7 @@ use crate::{Listener, Reply, Service, Settings, travel};
 use anyhow::{Context as _, bail};
 use bench_proto::Stamp;
 use futures_util::StreamExt;
+use futures_util::future::select_all;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
@@ -65,20 +66,14 @@ fn config(route: &Route) -> ClientConfig {
     config
 }
 
-/// Serves the run's topic. Returns when every partition is assigned to this consumer; where others of its group hold
-/// some for longer than a dead one could, with its share.
+/// Serves the run's topic. Returns when every partition is assigned to one of its consumers, and each of them that can
+/// have one has one; where others of its group hold some for longer than a dead one could, with its share.
 pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Result<Listener> {
     let route = Route::new(settings)?;
     route.create().await?;
     let mut in_force = route.topic_in_force().await?;
     let config = config(&route);
     in_force.extend(client_in_force(&config, &PRINTED)?);
-    let consumer: StreamConsumer<Assignment> = config
-        .create_with_context(Assignment::default())
-        .context("the Kafka consumer could not be set up")?;
-    consumer
-        .subscribe(&[&route.orders])
-        .with_context(|| format!("could not subscribe to {}", route.orders))?;
     let undertaker = route
         .client("dead letters")
         .set("acks", "all")
@@ -87,7 +82,6 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         .set("message.max.bytes", route.max_dead().to_string())
         .create()
         .context("the producer of dead letters could not be set up")?;
-    let mut assigned = consumer.context().assigned.subscribe();
     let (stop, stopped) = watch::channel(false);
     let server = Server {
         service,
@@ -99,12 +93,26 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         dead: route.dead.clone(),
         stopped,
     };
-    let task = tokio::spawn(server.run(OffRuntime(Some(consumer))));
-    let partitions = route.partitions as usize;
-    let _ = timeout(ASSIGNMENT, assigned.wait_for(|count| *count == partitions)).await;
-    let share = *assigned.borrow();
+    // Dropped before its time, it ends those that it holds.
+    let mut consumers = JoinSet::new();
+    let mut shares = Vec::new();
+    for _ in 0..settings.consumers.max(1) {
+        let consumer: StreamConsumer<Assignment> = config
+            .create_with_context(Assignment::default())
+            .context("the Kafka consumer could not be set up")?;
+        consumer
+            .subscribe(&[&route.orders])
+            .with_context(|| format!("could not subscribe to {}", route.orders))?;
+        shares.push(consumer.context().assigned.subscribe());
+        consumers.spawn(server.clone().run(OffRuntime(Some(consumer))));
+    }
+    let _ = timeout(
+        ASSIGNMENT,
+        shared_out(&mut shares, route.partitions as usize),
+    )
+    .await;
+    let share: usize = shares.iter().map(|share| *share.borrow()).sum();
     if share == 0 {
-        task.abort();
         bail!(
             "Kafka assigned no partition of {} within {ASSIGNMENT:?}: is another consumer in group {}?",
             route.orders,
@@ -112,6 +120,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         );
     }
     for (name, value) in [
+        ("consumers", consumers.len().to_string()),
         ("group", route.group.clone()),
         ("assigned-partitions", share.to_string()),
         ("prefetch", settings.prefetch.to_string()),
@@ -120,7 +129,27 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     ] {
         in_force.insert(name.into(), value);
     }
+    let task = tokio::spawn(async move { while consumers.join_next().await.is_some() {} });
     Ok(Listener::new(route.brokers, in_force, stop, task))
+}
+
+/// Waits until so many partitions are spread over the consumers, none of which is left without one that could have it.
+async fn shared_out(shares: &mut [watch::Receiver<usize>], partitions: usize) {
+    loop {
+        let held: Vec<usize> = shares
+            .iter_mut()
+            .map(|share| *share.borrow_and_update())
+            .collect();
+        let busy = held.iter().filter(|count| **count > 0).count();
+        if held.iter().sum::<usize>() == partitions && busy == partitions.min(held.len()) {
+            return;
+        }
+        let changes = shares.iter_mut().map(|share| Box::pin(share.changed()));
+        let (changed, ..) = select_all(changes).await;
+        if changed.is_err() {
+            return;
+        }
+    }
 }
 
 /// Follows what is assigned to this consumer.
@@ -184,6 +213,7 @@ impl Drop for OffRuntime {
     }
 }
 
+#[derive(Clone)]
 struct Server<S> {
     service: S,
     max_body: usize,

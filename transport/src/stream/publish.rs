@@ -79,6 +79,9 @@ impl Drop for Publisher {
     }
 }
 
+/// Records in librdkafka's buffer, where nothing else is asked for.
+const CLIENT_BUFFER: u32 = 100_000;
+
 fn config(route: &Route, settings: &Settings) -> ClientConfig {
     let mut config = route.client("publisher");
     config
@@ -102,7 +105,10 @@ fn config(route: &Route, settings: &Settings) -> ClientConfig {
         .set("max.in.flight.requests.per.connection", "5")
         .set("enable.idempotence", "false")
         .set("compression.codec", "none")
-        .set("queue.buffering.max.messages", "100000")
+        .set(
+            "queue.buffering.max.messages",
+            settings.client_buffer.unwrap_or(CLIENT_BUFFER).to_string(),
+        )
         // The same partition for a key as every Java client chooses.
         .set("partitioner", "murmur2_random");
     config

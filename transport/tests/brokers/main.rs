@@ -74,6 +74,45 @@ async fn the_stream_carries_ten_thousand_orders_as_json() {
     carries_ten_thousand_orders::<Kafka>(Format::Json).await;
 }
 
+/// Each consumer works on one order at a time; with fewer partitions than consumers some have nothing to do.
+async fn several_consumers_share_the_orders<B: Broker>(partitions: i32) {
+    with(
+        Durability::Process,
+        async |broker: B, settings: Settings| {
+            let settings = Settings {
+                prefetch: 1,
+                consumers: 3,
+                partitions,
+                ..settings
+            };
+            let service = Ledgered::default();
+            let listener = broker.serve(&settings, service.clone()).await.unwrap();
+            assert_eq!(listener.in_force["consumers"], "3");
+            let caller = broker.connect(&settings).await.unwrap();
+            let mut sender = Sender::new(Format::Protobuf);
+            sender.send(&caller, 1_000).await;
+            until("1,000 orders are handled", || service.delivered() == 1_000).await;
+            listener.stop().await;
+            let balance = service.balance(&sender.ledger);
+            assert!(balance.identity_holds(), "{balance:?}");
+            let faults = (balance.lost, balance.duplicated, balance.unexpected);
+            assert_eq!(faults, (Some(0), Some(0), Some(0)), "{balance:?}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn several_consumers_of_the_queue_share_the_orders() {
+    several_consumers_share_the_orders::<Rabbit>(4).await;
+}
+
+#[tokio::test]
+async fn several_consumers_of_the_stream_share_the_orders() {
+    several_consumers_share_the_orders::<Kafka>(4).await;
+    several_consumers_share_the_orders::<Kafka>(2).await;
+}
+
 async fn carries_orders_of_class<B: Broker>(durability: Durability, in_force: (&str, &str)) {
     with(durability, async |broker: B, settings: Settings| {
         broker.prepare(&settings).await.unwrap();

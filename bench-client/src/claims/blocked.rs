@@ -1,0 +1,264 @@
+//! What may stand in a producer's way beside a slow consumer, from the experiment `blocked`: a consumer that is stopped,
+//! a queue that is full, and a client's own buffer that is full while the broker stands still. Parts of producer-free.
+
+use super::combine::Judged;
+use super::outage::{p50, usual_error};
+use super::part::not_measured;
+use super::rules::Rule;
+use super::samples::{CellTrials, Metric, cells, is_base};
+use super::slow::{accept_in, never_fails_in};
+use crate::results::{Cell, Phase, Run, Table, Value};
+
+/// The experiment.
+pub const EXPERIMENT: &str = "blocked";
+/// The phase in which something stands in the way.
+pub const BLOCKED: &str = "blocked";
+/// Of the claim, and reached by no experiment of this version.
+const MEMORY_ALARM: &str = "memory alarm";
+
+/// What stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    Stopped,
+    FullQueue,
+    FullBuffer,
+}
+
+impl Obstacle {
+    /// That of a cell of the experiment.
+    fn of(cell: &Cell) -> Self {
+        if cell.factors.contains_key("queue_limit") {
+            Self::FullQueue
+        } else if cell.factors.contains_key("client_buffer") {
+            Self::FullBuffer
+        } else {
+            Self::Stopped
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "consumer stopped",
+            Self::FullQueue => "full queue",
+            Self::FullBuffer => "full client buffer",
+        }
+    }
+
+    /// The same in a sentence about the past.
+    fn was(self) -> &'static str {
+        match self {
+            Self::Stopped => "the consumer was stopped",
+            Self::FullQueue => "the consumer was stopped and the queue full",
+            Self::FullBuffer => "the broker stood still and the client's buffer was full",
+        }
+    }
+}
+
+/// The parts of producer-free that this experiment decides, and those that nothing decides yet.
+pub fn parts(run: &Run, equal: Rule) -> Vec<Judged> {
+    let mut parts = of(run, Obstacle::Stopped, equal);
+    parts.extend(of(run, Obstacle::FullQueue, equal));
+    let why = format!("{MEMORY_ALARM}: no experiment of this version reaches it");
+    parts.push(not_measured(MEMORY_ALARM, why));
+    parts.extend(of(run, Obstacle::FullBuffer, equal));
+    parts
+}
+
+fn of(run: &Run, obstacle: Obstacle, equal: Rule) -> Vec<Judged> {
+    let name = obstacle.name();
+    let mut parts = Vec::new();
+    for cell in in_order(&cells(run, EXPERIMENT)) {
+        if Obstacle::of(cell.cell) != obstacle {
+            continue;
+        }
+        let transport = &cell.cell.transport;
+        let title = |what: &str| format!("{name}: {transport} {what}");
+        // Where there is no room, it is refusals that tell: quick ones would even improve a percentile.
+        if obstacle == Obstacle::Stopped {
+            let is = "the consumer is stopped";
+            for (metric, what) in [
+                (Metric::AcceptP50, "accept p50"),
+                (Metric::AcceptP99, "accept p99"),
+            ] {
+                let part = accept_in(run, cell, title(what), BLOCKED, is, metric, equal);
+                parts.push(part);
+            }
+        }
+        let title = title("publish never fails");
+        parts.push(never_fails_in(cell, title, BLOCKED, obstacle.was()));
+    }
+    if parts.is_empty() {
+        let why = format!("{name}: `{EXPERIMENT}` was not run for it");
+        parts.push(not_measured(name, why));
+    }
+    parts
+}
+
+/// The experiment's cells by transport and obstacle, in whatever order they ran.
+fn in_order<'a, 'r>(all: &'a [CellTrials<'r>]) -> Vec<&'a CellTrials<'r>> {
+    let mut cells: Vec<_> = all.iter().filter(|cell| is_base(cell.cell)).collect();
+    cells.sort_by_key(|cell| {
+        let obstacle = Obstacle::of(cell.cell) as u8;
+        (obstacle, cell.cell.transport.clone())
+    });
+    cells
+}
+
+/// What the producer felt, cell by cell.
+pub fn tables(run: &Run) -> Vec<Table> {
+    let columns = [
+        ("in the way", ""),
+        ("transport", ""),
+        ("planned meanwhile", ""),
+        ("confirmed", ""),
+        ("failed or refused", ""),
+        ("timed out", ""),
+        ("most frequent error", ""),
+        ("its callers waited", "ms"),
+        ("accept p50 before", "ms"),
+        ("accept p50 meanwhile, of all planned", "ms"),
+    ];
+    let title = "What stood in the producer's way, and what it felt";
+    let mut table = Table::new(EXPERIMENT, title, &columns).with_note(
+        "Counted over the blocks that count. A publish that a full queue refuses (nack) fails at once; one that finds \
+         the client's buffer full waits for room until its deadline (queue-full). Of all planned: who failed or timed out \
+         ranks at the deadline or above; a percentile that falls among them is a lower bound.",
+    );
+    for cell in in_order(&cells(run, EXPERIMENT)) {
+        let phases: Vec<&Phase> = cell
+            .kept()
+            .flat_map(|trial| &trial.phases)
+            .filter(|phase| phase.name == BLOCKED)
+            .collect();
+        let sum = |read: fn(&Phase) -> u64| {
+            let all: u64 = phases.iter().map(|phase| read(phase)).sum();
+            Value::number(all as f64)
+        };
+        let error = usual_error(cell);
+        table.push(vec![
+            Obstacle::of(cell.cell).name().into(),
+            cell.cell.transport.as_str().into(),
+            sum(|phase| phase.planned),
+            sum(|phase| phase.acknowledged),
+            sum(|phase| phase.failed + phase.refused),
+            sum(|phase| phase.timed_out),
+            error
+                .as_ref()
+                .map_or_else(|| "none".into(), |(error, _)| error.as_str().into()),
+            Value::maybe(error.as_ref().map(|(_, waited)| *waited), "no error"),
+            p50(cell, "before"),
+            p50(cell, BLOCKED),
+        ]);
+    }
+    vec![table]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::fixture;
+    use crate::results::{Trial, Verdict, VerdictRow};
+
+    /// Before, an accept takes 1 ms; of the thousand orders meanwhile so many are not confirmed.
+    fn trial(transport: &str, factor: Option<&str>, block: u32, unconfirmed: u64) -> Trial {
+        let mut trial = fixture::slow(transport, block, 1_000_000, 1_010_000, unconfirmed);
+        trial.experiment = EXPERIMENT.into();
+        trial.cell.id = format!("{transport}-blocked-{}", factor.unwrap_or("stopped"));
+        trial.cell.slow = None;
+        let factors = &mut trial.cell.factors;
+        factors.extend(factor.map(|name| (name.to_string(), "50".to_string())));
+        trial.phases[1].name = BLOCKED.into();
+        trial
+    }
+
+    fn planted() -> Run {
+        let mut run = fixture::planted();
+        for block in 0..3 {
+            run.trials.extend([
+                trial("queue", None, block, 0),
+                trial("stream", None, block, 0),
+                trial("queue", Some("queue_limit"), block, 900),
+                trial("stream", Some("client_buffer"), block, 400),
+            ]);
+        }
+        run
+    }
+
+    fn verdict(run: &Run) -> VerdictRow {
+        super::super::judge(run)
+            .into_iter()
+            .find(|row| row.claim == "producer-free")
+            .unwrap()
+    }
+
+    fn part(row: &VerdictRow, name: &str) -> (Verdict, String) {
+        let found = row.parts.iter().find(|part| part.name == name);
+        let found = found.unwrap_or_else(|| panic!("no {name} in {row:?}"));
+        (found.verdict, found.reason.clone())
+    }
+
+    #[test]
+    fn a_stopped_consumer_is_not_felt_and_what_is_full_refutes() {
+        let row = verdict(&planted());
+        assert_eq!(row.verdict, Verdict::Refuted, "{row:?}");
+        for transport in ["queue", "stream"] {
+            for what in ["accept p50", "accept p99", "publish never fails"] {
+                let name = format!("consumer stopped: {transport} {what}");
+                assert_eq!(part(&row, &name).0, Verdict::Holds, "{name}");
+            }
+        }
+        for (name, words) in [
+            (
+                "full queue: queue publish never fails",
+                "2700 of 3000 publishes were not confirmed while the consumer was stopped and the queue full",
+            ),
+            (
+                "full client buffer: stream publish never fails",
+                "1200 of 3000 publishes were not confirmed while the broker stood still",
+            ),
+        ] {
+            let (found, reason) = part(&row, name);
+            assert_eq!(found, Verdict::Refuted, "{name}");
+            assert!(reason.contains(words), "{reason}");
+        }
+        assert_eq!(part(&row, MEMORY_ALARM).0, Verdict::NotMeasured);
+    }
+
+    #[test]
+    fn one_publish_that_fails_while_the_consumer_is_stopped_refutes() {
+        let mut run = planted();
+        run.trials.retain(|trial| {
+            let factors = &trial.cell.factors;
+            !factors.contains_key("queue_limit") && !factors.contains_key("client_buffer")
+        });
+        assert_eq!(verdict(&run).verdict, Verdict::Inconclusive);
+        let stopped = run
+            .trials
+            .iter_mut()
+            .find(|trial| trial.cell.id == "stream-blocked-stopped");
+        stopped.unwrap().phases[1].acknowledged -= 1;
+        let row = verdict(&run);
+        assert_eq!(row.verdict, Verdict::Refuted, "{row:?}");
+        let (_, reason) = part(&row, "consumer stopped: stream publish never fails");
+        assert!(reason.contains("1 of 3000"), "{reason}");
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_cell_in_the_order_of_the_parts() {
+        let table = &tables(&planted())[0];
+        let first: Vec<(&Value, &Value)> =
+            table.rows.iter().map(|row| (&row[0], &row[4])).collect();
+        let row = |name: &str, failed: f64| (Value::from(name), Value::Number(failed));
+        let expected = [
+            row("consumer stopped", 0.0),
+            row("consumer stopped", 0.0),
+            row("full queue", 0.0),
+            row("full client buffer", 0.0),
+        ];
+        let expected: Vec<_> = expected.iter().map(|(a, b)| (a, b)).collect();
+        assert_eq!(first, expected);
+        // The fixture's unconfirmed orders timed out.
+        assert_eq!(table.rows[2][5], Value::Number(2_700.0));
+        assert_eq!(table.rows[3][3], Value::Number(1_800.0));
+    }
+}

@@ -1,0 +1,115 @@
+//! What can block a producer that waits for its broker alone: a consumer that is stopped, a queue that is full, a client's
+//! own buffer that is full while the broker stands still?
+
+use super::{Experiment, Group, Suite};
+use crate::cell::Cell;
+use crate::claims::blocked::{self, BLOCKED};
+use crate::fault::{Action, Fault, Target};
+use crate::load::{Arrival, Mode, SpanPlan, Stop};
+use bench_proto::Durability;
+use bench_transport::Transport;
+use std::time::Duration;
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: blocked::EXPERIMENT,
+    question: "The consumer is stopped, the queue is full, the client's buffer is full: what does the producer feel of each?",
+    claims: &["producer-free"],
+    groups,
+    // What it shows are thousands of orders: three blocks tell. It is no part of the quick suite.
+    blocks: |suite| match suite {
+        Suite::Quick => 0,
+        Suite::Wide => 10,
+        _ => 3,
+    },
+    analysis: blocked::tables,
+};
+
+/// Far below what either broker confirms; a p99 takes the 1,000 orders of two seconds.
+const RATE: f64 = 500.0;
+/// Messages in the queue, or records in the client's buffer, where there is a limit: a tenth of a second's.
+const ROOM: u32 = 50;
+/// What a stopped consumer has taken and not acknowledged stands in no queue.
+const PREFETCH: u16 = 8;
+
+fn groups(suite: Suite) -> Vec<Group> {
+    let ms = Duration::from_millis;
+    let (before, blocked) = match suite {
+        // Named by itself, for a look.
+        Suite::Quick => (ms(300), ms(500)),
+        // Well under Kafka's sessions, of its consumers (6 s) and of its brokers (9 s).
+        _ => (ms(2_000), ms(2_000)),
+    };
+    let plain = |transport, target| cell(transport, target, before, blocked);
+    let full_queue = Cell {
+        queue_limit: Some(ROOM),
+        ..plain(Transport::Queue, Target::the_service())
+    };
+    let full_buffer = Cell {
+        client_buffer: Some(ROOM),
+        // Some of those that find no room are given up before the broker goes on, and some are not.
+        timeout: blocked / 2,
+        ..plain(Transport::Stream, Target::Broker(Transport::Stream))
+    };
+    vec![vec![
+        plain(Transport::Queue, Target::the_service()),
+        full_queue,
+        plain(Transport::Stream, Target::the_service()),
+        full_buffer,
+    ]]
+}
+
+fn cell(transport: Transport, target: Target, before: Duration, blocked: Duration) -> Cell {
+    let ends = before + blocked;
+    let over = ends + Duration::from_secs(1);
+    let span = |name: &str, start, end| SpanPlan {
+        name: name.into(),
+        start,
+        end,
+    };
+    let fault = |after, action| Fault {
+        after,
+        action,
+        target: target.clone(),
+    };
+    Cell {
+        mode: Mode::Open(Arrival::constant(RATE)),
+        durability: Durability::Process,
+        stop: Stop::after(over),
+        warmup: Duration::from_millis(300),
+        grace: Duration::from_secs(15),
+        prefetch: PREFETCH,
+        faults: vec![fault(before, Action::Pause), fault(ends, Action::Resume)],
+        phases: vec![
+            span("before", Duration::ZERO, before),
+            span(BLOCKED, before, ends),
+            span("after", ends, over),
+        ],
+        ..Cell::new(transport)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_cell_can_run_and_something_stands_still_in_the_phase_of_that_name() {
+        for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
+            let cells: Vec<Cell> = groups(suite).into_iter().flatten().collect();
+            let names: BTreeSet<String> = cells.iter().map(Cell::id).collect();
+            assert_eq!(names.len(), 4);
+            for cell in cells {
+                assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
+                let blocked = &cell.phases[1];
+                assert_eq!(blocked.name, BLOCKED);
+                let at: Vec<Duration> = cell.faults.iter().map(|fault| fault.after).collect();
+                assert_eq!(at, [blocked.start, blocked.end]);
+                // What has a limit reaches it: more arrives than there is room for, here and with the consumer.
+                let arrives = RATE * (blocked.end - blocked.start).as_secs_f64();
+                assert!(arrives > 2.0 * f64::from(ROOM + u32::from(PREFETCH)));
+            }
+        }
+    }
+}
