@@ -50,7 +50,10 @@ fn balances(trial: &Value) {
     let ends = ["acknowledged", "refused", "failed", "timed_out", "open"];
     let ended: u64 = ends.map(|end| count(ledger, end)).iter().sum();
     assert_eq!(count(ledger, "attempted"), ended, "{ledger}");
-    assert_eq!((&ledger["lost"], &ledger["unexpected"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&ledger["lost"], &ledger["unexpected"]),
+        (&0.into(), &0.into())
+    );
     let phases = list(trial, "phases");
     let names: Vec<&str> = phases.iter().filter_map(|p| p["name"].as_str()).collect();
     assert_eq!(names, ["before", "slow", "after", "later"]);
@@ -96,7 +99,10 @@ fn effects_are_those_of(policy: &str, trial: &Value) {
     }
     assert_eq!(expired > 0, policy == "deadline", "{policy}: {inventory}");
     let sent = &inventory["from"]["checkout"];
-    assert_eq!((&sent["lost"], &sent["unknown_to_caller"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&sent["lost"], &sent["unknown_to_caller"]),
+        (&0.into(), &0.into())
+    );
 }
 
 #[test]

@@ -137,7 +137,11 @@ impl Topology {
         let Some(name) = &edge.fanout else {
             return Ok(());
         };
-        let about = |what: &str| Err(format!("the fan-out '{name}' of the edge {from} → {to} {what}"));
+        let about = |what: &str| {
+            Err(format!(
+                "the fan-out '{name}' of the edge {from} → {to} {what}"
+            ))
+        };
         if let Err(why) = well_named(name) {
             return about(&why);
         }
@@ -151,7 +155,10 @@ impl Topology {
             to: to.clone(),
             ..other.clone()
         };
-        let mut shared = self.edges.iter().filter(|other| other.fanout == edge.fanout);
+        let mut shared = self
+            .edges
+            .iter()
+            .filter(|other| other.fanout == edge.fanout);
         if shared.any(|other| one_call(other) != *edge) {
             return about(
                 "is published once, and its edges differ in caller, transport, timeout, connections or guards; give them the same",

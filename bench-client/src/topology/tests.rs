@@ -312,7 +312,10 @@ fn a_fan_out_that_is_no_single_message_is_refused() {
         &|t| t.edges[3].timeout = Some(Duration::from_secs(1)),
         "is published once",
     );
-    refused(&|t| t.edges[3].transport = Transport::Stream, "is published once");
+    refused(
+        &|t| t.edges[3].transport = Transport::Stream,
+        "is published once",
+    );
     refused(&|t| t.edges[3].from = "ledger".into(), "is published once");
     refused(
         &|t| {

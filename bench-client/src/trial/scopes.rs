@@ -33,7 +33,10 @@ pub(super) fn of(cell: &Cell, launch: &Launch) -> Vec<Declared> {
         let class = topology.service(&edge.to).map_or(cell.durability, |to| {
             topology.durability_of(to, cell.durability)
         });
-        let fanout = edge.fanout.as_ref().map(|_| Fanout::Reader(edge.to.clone()));
+        let fanout = edge
+            .fanout
+            .as_ref()
+            .map(|_| Fanout::Reader(edge.to.clone()));
         let known = declared.iter().any(|(transport, there): &Declared| {
             *transport == edge.transport && there.scope == scope && there.fanout == fanout
         });

@@ -275,7 +275,8 @@ impl Next {
         }
         if self.fanout && self.way != Way::Published {
             return Err(
-                "`fanout` goes to many readers, none of which answers; give `publish` with it".into(),
+                "`fanout` goes to many readers, none of which answers; give `publish` with it"
+                    .into(),
             );
         }
         match (transport, self.way) {

@@ -85,7 +85,10 @@ impl Fan {
         };
         let (way, consumers) = rest.rsplit_once('-')?;
         Some(Self {
-            way: SYNC.into_iter().chain(BROKERS).find(|known| *known == way)?,
+            way: SYNC
+                .into_iter()
+                .chain(BROKERS)
+                .find(|known| *known == way)?,
             consumers: consumers.parse().ok()?,
             one_slow,
         })
@@ -134,13 +137,7 @@ fn parts(run: &Run, effect: Rule, equal: Rule) -> Vec<Judged> {
         .collect()
 }
 
-fn part(
-    run: &Run,
-    all: &[CellTrials<'_>],
-    way: &'static str,
-    over: &str,
-    rule: Rule,
-) -> Judged {
+fn part(run: &Run, all: &[CellTrials<'_>], way: &'static str, over: &str, rule: Rule) -> Judged {
     let name = format!("{way}, K = {MOST} against 1");
     let find = |consumers| of_topology(all, &Fan::of(way, consumers).name());
     let (Some(most), Some(one)) = (find(MOST), find(1)) else {

@@ -101,7 +101,12 @@ fn a_fan_out_is_known_by_the_name_of_its_topology() {
         let planted = trial(fan, 0, MS, 0);
         assert_eq!(Fan::in_cell(&planted.cell), Some(fan), "{}", fan.name());
     }
-    for name in ["checkout", "fanout-pigeon-4", "fanout-queue-many", "fanout-queue"] {
+    for name in [
+        "checkout",
+        "fanout-pigeon-4",
+        "fanout-queue-many",
+        "fanout-queue",
+    ] {
         let mut planted = trial(one_slow, 0, MS, 0);
         planted.cell.factors.insert("topology".into(), name.into());
         assert_eq!(Fan::in_cell(&planted.cell), None, "{name}");
@@ -114,7 +119,11 @@ fn it_holds_where_waiting_callers_get_slower_and_publishing_ones_do_not() {
     assert_eq!(row.verdict, Verdict::Holds, "{}", row.reason);
     assert_eq!(row.parts.len(), 4);
     // 149 of 1,000 in each of three blocks, and theory for eight with 2 %.
-    for words in ["side-by-side 14.9 % [", "1 − (1 − p)^K is 14.9 %", "No consumer was added"] {
+    for words in [
+        "side-by-side 14.9 % [",
+        "1 − (1 − p)^K is 14.9 %",
+        "No consumer was added",
+    ] {
         assert!(row.reason.contains(words), "{words}: {}", row.reason);
     }
 }

@@ -97,7 +97,7 @@ pub fn at_shares(run: &Run) -> Option<Table> {
             .filter(|c| c.cell.transport == transport)
             .filter_map(|c| Some((c.cell.factors.get(SHARE)?, c)))
             .collect();
-        mine.sort_by(|(a, _), (b, _)| a.cmp(b));
+        mine.sort_by_key(|(share, _)| *share);
         for (share, cell) in mine {
             // The cell of a block that found no capacity has none.
             let rate = cell.kept().find_map(|t| t.cell.rate_per_s);

@@ -191,10 +191,7 @@ fn applied_again(trial: &Trial) -> Option<u64> {
 }
 
 /// The mean of a figure over the blocks that count; none where one of them does not say.
-fn over_blocks(
-    cell: &CellTrials<'_>,
-    read: impl Fn(&Trial) -> Option<f64>,
-) -> Option<Estimate> {
+fn over_blocks(cell: &CellTrials<'_>, read: impl Fn(&Trial) -> Option<f64>) -> Option<Estimate> {
     let values: Option<Vec<f64>> = cell.kept().map(read).collect();
     Estimate::of_values(&values?)
 }
@@ -224,13 +221,7 @@ fn later_at_least_one(trial: &Trial) -> Option<Sample> {
 }
 
 /// Goodput without retries ÷ goodput with them, long after the slowness.
-fn stays_away(
-    run: &Run,
-    all: &[CellTrials<'_>],
-    over: &str,
-    policy: Policy,
-    rule: Rule,
-) -> Judged {
+fn stays_away(run: &Run, all: &[CellTrials<'_>], over: &str, policy: Policy, rule: Rule) -> Judged {
     let name = format!("{over}, {}", policy.words());
     let (without, with) = (find(all, over, Policy::NoRetry), find(all, over, policy));
     let (Some(without), Some(with)) = (without, with) else {

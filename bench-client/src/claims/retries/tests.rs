@@ -72,7 +72,11 @@ fn trial(over: &str, policy: Policy, block: u32, succeed: u64) -> Trial {
                 _ => retried,
             },
         },
-        expired: if policy == Policy::Deadline { retried } else { 0 },
+        expired: if policy == Policy::Deadline {
+            retried
+        } else {
+            0
+        },
         ..Hop::default()
     };
     trial.hops = vec![checkout, behind];
