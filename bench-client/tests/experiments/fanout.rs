@@ -1,48 +1,16 @@
 //! The experiment `fanout` as a tiny plan over real brokers: every consumer gets every order exactly once, and what is
 //! published is published once; never a time.
 
-use assert_cmd::Command;
-use serde_json::Value;
-
-fn list<'v>(value: &'v Value, name: &str) -> &'v Vec<Value> {
-    value[name]
-        .as_array()
-        .unwrap_or_else(|| panic!("no {name} in {value}"))
-}
+use super::support::{and_brokers, judged_with_reasons, list, rows, sound, with_brokers};
 
 #[test]
 fn each_of_k_consumers_gets_every_order_exactly_once() {
-    // Told to do without brokers, it does; otherwise a missing broker fails the test.
-    let with_brokers = std::env::var_os("HOPBENCH_SKIP_BROKERS").is_none_or(|value| value != "1");
-    let transports = if with_brokers {
-        "grpc,queue,stream"
-    } else {
-        "grpc"
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(std::time::Duration::from_secs(240))
-        .args(["run", "fanout", "--blocks", "1", "--transport", transports])
-        .args(["--warm-up", "0s", "--reruns", "0"])
-        .args(["--json", "--quiet", "--out"])
-        .arg(folder.path().join("run"))
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    // The machine may be too busy for a headline (3); everything else must have worked.
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
-    let run: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}; it said: {said}"));
+    let run = sound("fanout", &and_brokers("grpc"), 2);
     assert_eq!(list(&run, "skipped").len(), 0, "{}", run["skipped"]);
-    let ways = if with_brokers { 4 } else { 2 };
+    let ways = if with_brokers() { 4 } else { 2 };
     // K = 1 and 8, and 4 with a slow one among them, which has a row of its own among the consumers; and a twin.
     assert_eq!(list(&run, "trials").len(), 3 * ways + 1);
-    let rows: Vec<usize> = list(&run, "tables")
-        .iter()
-        .map(|table| list(table, "rows").len())
-        .collect();
-    assert_eq!(rows, [3 * ways, 4 * ways]);
+    assert_eq!([0, 1].map(|at| rows(&run, at)), [3 * ways, 4 * ways]);
     for trial in list(&run, "trials") {
         let id = &trial["cell"]["id"];
         let attempted = &trial["ledger"]["attempted"];
@@ -76,13 +44,5 @@ fn each_of_k_consumers_gets_every_order_exactly_once() {
         assert_eq!(reached.len(), 1, "{id}: {reached:?}");
         assert_eq!(list(&reached[0], "services").len(), hops.len(), "{id}");
     }
-    let row = list(&run, "verdicts")
-        .iter()
-        .find(|row| row["claim"] == "fanout-sync")
-        .expect("every claim has a row");
-    assert_eq!(list(row, "parts").len(), 4, "{row}");
-    assert!(
-        list(row, "parts").iter().all(|part| part["reason"] != ""),
-        "{row}"
-    );
+    judged_with_reasons(&run, "fanout-sync", 4);
 }

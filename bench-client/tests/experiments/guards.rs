@@ -1,37 +1,14 @@
 //! The experiment `guards` as a tiny plan: every order and every request of the probe accounted for, and each guard's calls
 //! by its own count; never a time.
 
-use assert_cmd::Command;
+use super::support::{count, hop, judged, list, planned, rows, sound, texts};
 use serde_json::Value;
-
-fn list<'v>(value: &'v Value, name: &str) -> &'v Vec<Value> {
-    value[name]
-        .as_array()
-        .unwrap_or_else(|| panic!("no {name} in {value}"))
-}
-
-fn count(value: &Value, name: &str) -> u64 {
-    value[name]
-        .as_u64()
-        .unwrap_or_else(|| panic!("no {name} in {value}"))
-}
-
-/// Planned in each phase.
-fn planned(of: &Value) -> u64 {
-    list(of, "phases")
-        .iter()
-        .map(|phase| count(phase, "planned"))
-        .sum()
-}
 
 /// The probe's requests have one end each, by phase and in all, and the service knows of every answer.
 fn probe_is_accounted_for(trial: &Value) {
     let probe = &trial["probe"];
     let ends = ["acknowledged", "refused", "failed", "timed_out"];
-    let names: Vec<&str> = list(probe, "phases")
-        .iter()
-        .map(|phase| phase["name"].as_str().unwrap())
-        .collect();
+    let names = texts(probe, "phases", "name");
     assert_eq!(names, ["before", "slow", "after"], "{probe}");
     for phase in list(probe, "phases").iter().chain([&probe["window"]]) {
         let ended: u64 = ends.iter().map(|end| count(phase, end)).sum();
@@ -48,11 +25,7 @@ fn probe_is_accounted_for(trial: &Value) {
 
 /// Checkout's calls to inventory have one end each, and only a guard that is there turns one away.
 fn calls_are_those_of_the_guards(trial: &Value, guard: &str) {
-    let checkout = list(trial, "hops")
-        .iter()
-        .find(|hop| hop["service"] == "checkout")
-        .unwrap_or_else(|| panic!("no checkout in {trial}"));
-    let calls = &checkout["calls"]["inventory"];
+    let calls = &hop(trial, "checkout")["calls"]["inventory"];
     let failed: u64 = calls["failed"]
         .as_object()
         .into_iter()
@@ -85,21 +58,8 @@ fn calls_are_those_of_the_guards(trial: &Value, guard: &str) {
 
 #[test]
 fn each_guard_turns_away_its_own_and_the_catalogue_is_asked_for_beside_the_orders() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(std::time::Duration::from_secs(240))
-        .args(["run", "guards", "--blocks", "1", "--transport", "rest,grpc"])
-        .args(["--warm-up", "0s", "--reruns", "0"])
-        .args(["--json", "--quiet", "--out"])
-        .arg(folder.path().join("run"))
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    // The machine may be too busy for a headline (3); everything else must have worked.
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
-    let run: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}; it said: {said}"));
+    // Over sync transports alone: no broker is needed.
+    let run = sound("guards", "rest,grpc", 2);
     let trials = list(&run, "trials");
     assert_eq!(trials.len(), 12, "six guards over each of two transports");
     for trial in trials {
@@ -109,27 +69,11 @@ fn each_guard_turns_away_its_own_and_the_catalogue_is_asked_for_beside_the_order
         assert_eq!(trial["cell"]["factors"]["probe"], "500/s", "{name}");
         // The probe is in no ledger.
         assert_eq!(count(ledger, "attempted"), planned(trial), "{name}");
-        assert_eq!(
-            (count(ledger, "lost"), count(ledger, "unexpected")),
-            (0, 0),
-            "{name}"
-        );
-        let ends = ["acknowledged", "refused", "failed", "timed_out", "open"];
-        let ended: u64 = ends.iter().map(|end| count(ledger, end)).sum();
-        assert_eq!(count(ledger, "attempted"), ended, "{name}: {ledger}");
         probe_is_accounted_for(trial);
         calls_are_those_of_the_guards(trial, guard);
     }
-    let tables = list(&run, "tables");
-    assert_eq!(tables.len(), 2);
-    for table in tables {
-        assert_eq!(list(table, "rows").len(), 12, "{table}");
-    }
+    assert_eq!([0, 1].map(|at| rows(&run, at)), [12, 12]);
     for (claim, parts) in [("breaker", 8), ("cascade", 2)] {
-        let row = list(&run, "verdicts")
-            .iter()
-            .find(|row| row["claim"] == claim)
-            .expect("every claim has a row");
-        assert_eq!(list(row, "parts").len(), parts, "{row}");
+        judged(&run, claim, parts);
     }
 }

@@ -1,104 +1,22 @@
 //! The experiments in which more arrives than is done, or a service is away, as tiny plans over real brokers: counts,
 //! ledgers, and a row for each figure of theory; never a time.
 
-use assert_cmd::Command;
+use super::support::{
+    self, and_brokers, count, hop, list, planned, rows, texts, usable, with_brokers,
+};
 use serde_json::Value;
 
-fn client() -> Command {
-    let mut command = Command::cargo_bin("bench-client").expect("the program under test is built");
-    command.timeout(std::time::Duration::from_secs(240));
-    command
-}
-
-/// Told to do without brokers, it does; otherwise a missing broker fails the test.
-fn with_brokers() -> bool {
-    std::env::var_os("HOPBENCH_SKIP_BROKERS").is_none_or(|value| value != "1")
-}
-
-fn list<'v>(value: &'v Value, name: &str) -> &'v Vec<Value> {
-    value[name]
-        .as_array()
-        .unwrap_or_else(|| panic!("no {name} in {value}"))
-}
-
-fn rows(run: &Value, table: usize) -> usize {
-    list(&list(run, "tables")[table], "rows").len()
-}
-
-/// One block of an experiment at its quick size: every order has one end, and none that was acknowledged is lost.
 fn sound(experiment: &str, tables: usize) -> Value {
-    let transports = if with_brokers() {
-        "rest,grpc,queue,stream"
-    } else {
-        eprintln!("queue and stream skipped: HOPBENCH_SKIP_BROKERS=1");
-        "rest,grpc"
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let output = client()
-        .args([
-            "run",
-            experiment,
-            "--blocks",
-            "1",
-            "--transport",
-            transports,
-        ])
-        .args(["--warm-up", "0s", "--reruns", "0", "--json", "--quiet"])
-        .arg("--out")
-        .arg(folder.path().join("run"))
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    // The machine may be too busy for a headline (3); everything else must have worked.
-    assert!(
-        matches!(output.status.code(), Some(0 | 3)),
-        "{experiment}: {said}"
-    );
-    let run: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{experiment}: {error}; it said: {said}"));
+    let run = support::sound(experiment, &and_brokers("rest,grpc"), tables);
     assert!(list(&run, "skipped").is_empty(), "{run}");
-    for trial in list(&run, "trials") {
-        let count = |name: &str| {
-            trial["ledger"][name]
-                .as_u64()
-                .unwrap_or_else(|| panic!("{name}: {trial}"))
-        };
-        let ends = ["acknowledged", "refused", "failed", "timed_out", "open"];
-        assert_eq!(count("attempted"), ends.map(count).iter().sum::<u64>());
-        assert_eq!((count("lost"), count("unexpected")), (0, 0), "{trial}");
-    }
-    let made = list(&run, "tables");
-    assert_eq!(made.len(), tables, "{experiment}");
-    for table in made {
-        for row in list(table, "rows") {
-            let values = row.as_array().map(Vec::len);
-            assert_eq!(values, Some(list(table, "columns").len()), "{table}");
-        }
-    }
     run
-}
-
-/// Trials whose figures a table may use: on a busy machine lateness can make one INVALID.
-fn usable(run: &Value) -> Vec<&Value> {
-    list(run, "trials")
-        .iter()
-        .filter(|trial| trial["validity"]["state"] != "INVALID")
-        .collect()
 }
 
 /// Every order is planned in one phase, and the row of each figure says how it stands to its formula.
 fn beside_theory(run: &Value, table: usize, phases: [&str; 3]) {
     for trial in list(run, "trials") {
-        let names: Vec<&str> = list(trial, "phases")
-            .iter()
-            .map(|phase| phase["name"].as_str().unwrap())
-            .collect();
-        assert_eq!(names, phases, "{trial}");
-        let planned: u64 = list(trial, "phases")
-            .iter()
-            .map(|phase| phase["planned"].as_u64().unwrap())
-            .sum();
-        assert_eq!(trial["ledger"]["attempted"], planned, "{trial}");
+        assert_eq!(texts(trial, "phases", "name"), phases, "{trial}");
+        assert_eq!(trial["ledger"]["attempted"], planned(trial), "{trial}");
     }
     for row in list(&list(run, "tables")[table], "rows") {
         let they = row[4]["text"].as_str().unwrap();
@@ -139,7 +57,7 @@ fn a_spike_is_shed_by_a_full_service_refused_by_a_full_queue_and_taken_by_the_re
     let mut limits = 0;
     for trial in list(&run, "trials") {
         let counter = |name: &str| trial["counters"][name].as_u64().unwrap_or(0);
-        let ledger = |name: &str| trial["ledger"][name].as_u64().unwrap();
+        let ledger = |name: &str| count(&trial["ledger"], name);
         let named = match trial["cell"]["transport"].as_str().unwrap() {
             "rest" => counter("failed: status-503"),
             "grpc" => counter("failed: ResourceExhausted"),
@@ -164,31 +82,24 @@ fn a_spike_is_shed_by_a_full_service_refused_by_a_full_queue_and_taken_by_the_re
 
 /// What checkout counts as gone well at a service, which must have been delivered there, all of it.
 fn gone_well(trial: &Value, to: &str) -> u64 {
-    let mut hops = list(trial, "hops").iter();
-    let hop = hops
-        .find(|hop| hop["service"] == to)
-        .unwrap_or_else(|| panic!("no {to} in {trial}"));
+    let hop = hop(trial, to);
     let sent = &hop["from"]["checkout"];
     assert_eq!(sent["lost"], 0, "{to}: {hop}");
-    let well = sent["succeeded"].as_u64().unwrap();
+    let well = count(sent, "succeeded");
     assert!(hop["ledger"]["delivered"].as_u64() >= Some(well), "{hop}");
     well
 }
 
 /// Orders planned while a service was away, and how many of them the user was told are done.
 fn in_the_outage(trial: &Value) -> (u64, u64) {
-    let what: Vec<&str> = list(trial, "faults")
-        .iter()
-        .map(|fault| fault["what"].as_str().unwrap())
-        .collect();
+    let what = texts(trial, "faults", "what");
     assert!(
         matches!(what[..], [kill, start] if kill.ends_with("kill inventory") && start.ends_with("start inventory")),
         "{what:?}"
     );
     let phase = &list(trial, "phases")[1];
     assert_eq!(phase["name"], "outage");
-    let count = |name: &str| phase[name].as_u64().unwrap();
-    (count("planned"), count("acknowledged"))
+    (count(phase, "planned"), count(phase, "acknowledged"))
 }
 
 fn topology(trial: &Value) -> &str {
@@ -205,7 +116,7 @@ fn in_an_outage_nobody_checks_out_over_a_sync_hop_and_over_a_broker_nothing_is_l
         let behind = gone_well(trial, "inventory");
         let published = ["outage-queue", "outage-stream"].contains(&topology(trial));
         if published {
-            let all = trial["ledger"]["acknowledged"].as_u64().unwrap();
+            let all = count(&trial["ledger"], "acknowledged");
             assert!(behind >= all && well > 0, "{trial}");
         } else {
             // An order at either end of it may find the service there.

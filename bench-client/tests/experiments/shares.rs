@@ -1,22 +1,12 @@
 //! A rate that is a share of a capacity: the wide ladder over tcp alone, which is that and nothing else, on a real service.
 
-use assert_cmd::Command;
+use super::support::{list, program};
 use serde_json::Value;
 use std::path::Path;
 
 /// Runs the program; what it wrote to `folder`.
 fn run(folder: &Path, arguments: &[&str]) -> Value {
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(std::time::Duration::from_secs(240))
-        .args(arguments)
-        .arg(folder)
-        .arg("--quiet")
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    // The machine may be too busy for a headline (3); everything else must have worked.
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+    program(&[arguments, &[folder.to_str().unwrap(), "--quiet"]].concat());
     written(folder)
 }
 
@@ -26,7 +16,7 @@ fn written(folder: &Path) -> Value {
 }
 
 fn trials(run: &Value) -> &Vec<Value> {
-    run["trials"].as_array().unwrap()
+    list(run, "trials")
 }
 
 /// Percent → rate of each trial that ran at a share.
@@ -83,9 +73,8 @@ fn shares_follow_the_capacity_that_was_found_and_a_resumed_run_keeps_their_rates
             (&0.into(), &0.into())
         );
     }
-    let tables = first["tables"].as_array().unwrap();
-    let shares = tables.last().unwrap();
-    assert_eq!(shares["rows"].as_array().unwrap().len(), 3, "{shares}");
+    let shares = list(&first, "tables").last().unwrap();
+    assert_eq!(list(shares, "rows").len(), 3, "{shares}");
 
     // As if it had been interrupted after the second trial.
     let mut interrupted = first.clone();

@@ -1,46 +1,11 @@
 //! Consumers after an outage, and what may block a producer, as tiny plans over real brokers: counts, ledgers and rows;
 //! never a time.
 
-use assert_cmd::Command;
+use super::support::{self, count, list, rows, texts, with_brokers};
 use serde_json::Value;
-use std::sync::{Mutex, PoisonError};
 
-/// One run at a time: one of them pauses a broker.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// Told to do without brokers, it does; otherwise a missing broker fails the test.
-fn with_brokers() -> bool {
-    std::env::var_os("HOPBENCH_SKIP_BROKERS").is_none_or(|value| value != "1")
-}
-
-fn list<'v>(value: &'v Value, name: &str) -> &'v Vec<Value> {
-    value[name]
-        .as_array()
-        .unwrap_or_else(|| panic!("no {name} in {value}"))
-}
-
-/// One block of an experiment at its quick size.
-fn run(experiment: &str) -> Value {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(std::time::Duration::from_secs(240))
-        .args(["run", experiment, "--blocks", "1"])
-        .args(["--transport", "queue,stream"])
-        .args(["--warm-up", "0s", "--reruns", "0", "--json", "--quiet"])
-        .arg("--out")
-        .arg(folder.path().join("run"))
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    // The machine may be too busy for a headline (3); everything else must have worked.
-    assert!(
-        matches!(output.status.code(), Some(0 | 3)),
-        "{experiment}: {said}"
-    );
-    let run: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{experiment}: {error}; it said: {said}"));
+fn sound(experiment: &str) -> Value {
+    let run = support::sound(experiment, "queue,stream", 1);
     assert!(list(&run, "skipped").is_empty(), "{run}");
     run
 }
@@ -51,12 +16,12 @@ fn whatever_their_number_the_consumers_drain_what_waited_and_lose_nothing() {
         eprintln!("skipped: HOPBENCH_SKIP_BROKERS=1 leaves no consumer");
         return;
     }
-    let run = run("consumers");
+    let run = sound("consumers");
     let trials = list(&run, "trials");
     // One and eight on each broker, and eight on two partitions.
     assert_eq!(trials.len(), 5);
     for trial in trials {
-        let count = |name: &str| trial["ledger"][name].as_u64().unwrap();
+        let count = |name: &str| count(&trial["ledger"], name);
         let all = count("attempted");
         // 10 before, 150 while the service is away, and those after it.
         assert!(all > 160, "{trial}");
@@ -64,10 +29,7 @@ fn whatever_their_number_the_consumers_drain_what_waited_and_lose_nothing() {
         assert_eq!(count("delivered"), all, "{trial}");
         let wrong = ["lost", "duplicated", "unexpected"].map(count);
         assert_eq!(wrong, [0, 0, 0], "{trial}");
-        let faults: Vec<&str> = list(trial, "faults")
-            .iter()
-            .map(|fault| fault["what"].as_str().unwrap())
-            .collect();
+        let faults = texts(trial, "faults", "what");
         assert_eq!(
             faults,
             ["at 475ms pause service", "at 1s resume service"],
@@ -88,7 +50,6 @@ fn whatever_their_number_the_consumers_drain_what_waited_and_lose_nothing() {
         assert_eq!(factors["prefetch"], "1", "{trial}");
     }
     let tables = list(&run, "tables");
-    assert_eq!(tables.len(), 1);
     let busy = |row: &Value| (row[1]["number"].as_f64(), row[2]["number"].as_f64());
     let rows: Vec<_> = list(&tables[0], "rows").iter().map(busy).collect();
     let of = |consumers: f64, busy: f64| (Some(consumers), Some(busy));
@@ -110,29 +71,19 @@ fn a_stopped_consumer_blocks_nobody_a_full_queue_refuses_and_a_full_buffer_makes
         eprintln!("skipped: HOPBENCH_SKIP_BROKERS=1 leaves no broker that could block");
         return;
     }
-    let run = run("blocked");
+    let run = sound("blocked");
     let trials = list(&run, "trials");
     assert_eq!(trials.len(), 4);
     let (mut queues, mut buffers) = (0, 0);
     for trial in trials {
-        let count = |name: &str| {
-            trial["ledger"][name]
-                .as_u64()
-                .unwrap_or_else(|| panic!("{name}: {trial}"))
-        };
+        let count = |name: &str| count(&trial["ledger"], name);
         let (all, well) = (count("attempted"), count("acknowledged"));
-        let ends = ["acknowledged", "refused", "failed", "timed_out", "open"];
-        assert_eq!(all, ends.map(count).iter().sum::<u64>(), "{trial}");
-        assert_eq!((count("lost"), count("unexpected")), (0, 0), "{trial}");
         assert_eq!(
             count("delivered"),
             well + count("recovered"),
             "what was not confirmed is delivered as recovered or not at all: {trial}"
         );
-        let faults: Vec<&str> = list(trial, "faults")
-            .iter()
-            .map(|fault| fault["what"].as_str().unwrap())
-            .collect();
+        let faults = texts(trial, "faults", "what");
         let blocked = &list(trial, "phases")[1];
         assert_eq!(blocked["name"], "blocked");
         assert_eq!(blocked["planned"], 250, "{trial}");
@@ -161,7 +112,5 @@ fn a_stopped_consumer_blocks_nobody_a_full_queue_refuses_and_a_full_buffer_makes
         );
     }
     assert_eq!((queues, buffers), (1, 1));
-    let tables = list(&run, "tables");
-    assert_eq!(tables.len(), 1);
-    assert_eq!(list(&tables[0], "rows").len(), 4);
+    assert_eq!(rows(&run, 0), 4);
 }

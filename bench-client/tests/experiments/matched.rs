@@ -1,0 +1,113 @@
+//! The experiments that compare transports on one matched configuration.
+
+use super::support::{self, and_brokers, list, rows, sound_with, with_brokers};
+use serde_json::Value;
+
+const SYNC: &str = "tcp,rest,grpc";
+
+fn sound(experiment: &str, tables: usize) -> Value {
+    support::sound(experiment, &and_brokers(SYNC), tables)
+}
+
+#[test]
+fn capacity_sets_grpc_beside_rest_for_each_order() {
+    let run = sound("capacity", 2);
+    assert_eq!(rows(&run, 0), 2, "O3 and O100");
+}
+
+#[test]
+fn the_ladder_keeps_a_row_per_transport() {
+    let run = sound("ladder", 4);
+    let transports = if with_brokers() { 4 } else { 2 };
+    assert_eq!(rows(&run, 0), transports, "one knee each");
+    assert_eq!(rows(&run, 1), transports, "nothing slow behind");
+    assert_eq!(rows(&run, 3), 0, "one rate makes no line");
+}
+
+#[test]
+fn the_payloads_have_a_row_each_and_their_bytes() {
+    let run = sound("payload", 2);
+    let table = &list(&run, "tables")[0];
+    assert_eq!(rows(&run, 0), 4);
+    for row in list(table, "rows") {
+        let bytes = |at: usize| {
+            row[at]["number"]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{row}"))
+        };
+        let name = row[0]["text"].as_str().unwrap();
+        assert_eq!(
+            bytes(1) > bytes(2),
+            name != "N-whole",
+            "whole-number doubles alone are smaller as JSON: {row}"
+        );
+    }
+    assert_eq!(rows(&run, 1), 1, "one slope");
+}
+
+#[test]
+fn the_ablation_has_its_terms_for_both_orders_and_they_add_up() {
+    let run = sound("ablation", 2);
+    let table = &list(&run, "tables")[0];
+    assert_eq!(rows(&run, 0), 12);
+    for terms in list(table, "rows").chunks(6) {
+        let cost = |at: usize| {
+            terms[at][2]["interval"]["point"]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{}", terms[at]))
+        };
+        let steps: f64 = (1..5).map(cost).sum();
+        assert!((steps - cost(5)).abs() < 1e-6, "{terms:?}");
+    }
+}
+
+#[test]
+fn a_planted_slower_codec_shows_in_the_format_term_alone() {
+    // Hundreds of µs per encoding and decoding: far above what a busy machine adds to the CPU of an order.
+    let plant = ["--plant", "codec=protobuf:100000"];
+    let run = sound_with("ablation", &and_brokers(SYNC), 2, &plant);
+    let table = &list(&run, "tables")[0];
+    for terms in list(table, "rows").chunks(6) {
+        let cost = |name: &str| {
+            let row = terms
+                .iter()
+                .find(|row| row[0]["text"].as_str().unwrap().starts_with(name))
+                .unwrap_or_else(|| panic!("no term '{name}…' in {terms:?}"));
+            row[2]["interval"]["point"].as_f64().unwrap()
+        };
+        let format = cost("format:");
+        assert!(format > 100.0, "µs of CPU per order: {terms:?}");
+        for other in ["HTTP/1.1 →", "interaction", "HTTP/2 + protobuf →"] {
+            assert!(cost(other).abs() < format / 4.0, "{other}: {terms:?}");
+        }
+    }
+}
+
+#[test]
+fn durability_keeps_its_classes_apart() {
+    let run = sound("durability", 1);
+    let classes: Vec<&str> = list(&list(&run, "tables")[0], "rows")
+        .iter()
+        .map(|row| row[0]["text"].as_str().unwrap())
+        .collect();
+    let count = |class: &str| classes.iter().filter(|c| **c == class).count();
+    let transports = if with_brokers() { 4 } else { 2 };
+    assert_eq!((count("none"), count("process")), (transports, transports));
+    assert_eq!(count("memory"), usize::from(with_brokers()));
+}
+
+#[test]
+fn tuning_sets_each_setting_beside_the_matched_one() {
+    if !with_brokers() {
+        // Nothing of it is left without a broker.
+        return;
+    }
+    let run = sound("tuning", 1);
+    let what: Vec<&str> = list(&list(&run, "tables")[0], "rows")
+        .iter()
+        .map(|row| row[1]["text"].as_str().unwrap())
+        .collect();
+    for expected in ["as matched", "linger 5 ms", "prefetch 1", "partitions 1"] {
+        assert!(what.contains(&expected), "{expected} is not in {what:?}");
+    }
+}

@@ -1,0 +1,186 @@
+//! How every experiment is run here, and what holds of each of them.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::process::Output;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// One run at a time: one of them pauses a broker, and each of them loads the machine.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Runs the program while no other test does.
+pub(super) fn program(arguments: &[&str]) -> Output {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::cargo_bin("bench-client")
+        .expect("the program under test is built")
+        .timeout(Duration::from_secs(240))
+        .args(arguments)
+        .output()
+        .expect("it runs");
+    // The machine may be too busy for a headline (3); everything else must have worked.
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Told to do without brokers, it does; otherwise a missing broker fails the test.
+pub(super) fn with_brokers() -> bool {
+    let skip = std::env::var_os("HOPBENCH_SKIP_BROKERS").is_some_and(|value| value == "1");
+    if skip {
+        eprintln!("queue and stream skipped: HOPBENCH_SKIP_BROKERS=1");
+    }
+    !skip
+}
+
+/// These transports, and the brokers' unless it was told to do without.
+pub(super) fn and_brokers(transports: &str) -> String {
+    let brokers = if with_brokers() { ",queue,stream" } else { "" };
+    format!("{transports}{brokers}")
+}
+
+/// One block of an experiment at its quick size, and what holds of every experiment: each planned cell ran, each order
+/// has one end, each that was acknowledged was delivered, and each row of each table has a value per column.
+pub(super) fn sound(experiment: &str, transports: &str, tables: usize) -> Value {
+    sound_with(experiment, transports, tables, &[])
+}
+
+/// The same with more arguments.
+pub(super) fn sound_with(
+    experiment: &str,
+    transports: &str,
+    tables: usize,
+    more: &[&str],
+) -> Value {
+    let mut arguments = vec!["run", experiment, "--blocks", "1"];
+    arguments.extend(["--transport", transports]);
+    let planned = program(&[&arguments[..], &["--dry-run"]].concat());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    arguments.extend(["--warm-up", "0s", "--reruns", "0"]);
+    arguments.extend(more);
+    arguments.extend(["--json", "--quiet", "--out", out.to_str().unwrap()]);
+    let output = program(&arguments);
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        panic!("{experiment}: {error}; it said: {said}")
+    });
+    ran_as_planned(&run, &planned, experiment);
+    for trial in list(&run, "trials") {
+        assert_eq!(trial["experiment"], experiment);
+        balances(trial);
+    }
+    let made = list(&run, "tables");
+    assert_eq!(made.len(), tables, "{experiment}");
+    for table in made {
+        assert_eq!(table["experiment"], experiment);
+        for row in list(table, "rows") {
+            let values = row.as_array().map(Vec::len);
+            assert_eq!(values, Some(list(table, "columns").len()), "{table}");
+        }
+    }
+    run
+}
+
+fn ran_as_planned(run: &Value, plan: &Output, experiment: &str) {
+    let plan = String::from_utf8_lossy(&plan.stdout);
+    let mut planned: Vec<&str> = plan
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter_map(|line| Some(line.trim_start().split_once(' ')?.1.trim()))
+        .collect();
+    assert!(!planned.is_empty(), "{experiment} plans nothing");
+    for skipped in list(run, "skipped") {
+        // A disk that does not flush has no class `power`; a broker that was asked for must be there.
+        let name = skipped["transport"].as_str().unwrap();
+        let transport = name
+            .strip_suffix(" in class power")
+            .unwrap_or_else(|| panic!("{skipped}"));
+        planned.retain(|id| !(id.starts_with(transport) && id.contains("-power")));
+    }
+    let mut ran: Vec<&str> = list(run, "trials")
+        .iter()
+        .filter(|trial| trial["attempt"] == 0)
+        .map(|trial| trial["cell"]["id"].as_str().unwrap())
+        .collect();
+    ran.sort_unstable();
+    planned.sort_unstable();
+    assert_eq!(ran, planned, "{experiment}");
+}
+
+/// Every order has one end, and none that was acknowledged is lost.
+fn balances(trial: &Value) {
+    let ledger = &trial["ledger"];
+    assert!(count(ledger, "attempted") > 0, "{trial}");
+    let ends = ["acknowledged", "refused", "failed", "timed_out", "open"];
+    let ended: u64 = ends.iter().map(|end| count(ledger, end)).sum();
+    assert_eq!(count(ledger, "attempted"), ended, "{trial}");
+    let wrong = (count(ledger, "lost"), count(ledger, "unexpected"));
+    assert_eq!(wrong, (0, 0), "{trial}");
+}
+
+pub(super) fn list<'v>(value: &'v Value, name: &str) -> &'v Vec<Value> {
+    value[name]
+        .as_array()
+        .unwrap_or_else(|| panic!("no {name} in {value}"))
+}
+
+pub(super) fn count(value: &Value, name: &str) -> u64 {
+    value[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no count {name} in {value}"))
+}
+
+/// What each member of a list has under a name.
+pub(super) fn texts<'v>(value: &'v Value, members: &str, name: &str) -> Vec<&'v str> {
+    let text = |member: &'v Value| member[name].as_str();
+    list(value, members)
+        .iter()
+        .map(|member| text(member).unwrap_or_else(|| panic!("no {name} in {member}")))
+        .collect()
+}
+
+/// Planned in all phases together.
+pub(super) fn planned(of: &Value) -> u64 {
+    let phases = list(of, "phases").iter();
+    phases.map(|phase| count(phase, "planned")).sum()
+}
+
+pub(super) fn hop<'v>(trial: &'v Value, service: &str) -> &'v Value {
+    let mut hops = list(trial, "hops").iter();
+    hops.find(|hop| hop["service"] == service)
+        .unwrap_or_else(|| panic!("no {service} in {trial}"))
+}
+
+/// How many rows a table has.
+pub(super) fn rows(run: &Value, table: usize) -> usize {
+    list(&list(run, "tables")[table], "rows").len()
+}
+
+/// Trials whose figures a table may use: on a busy machine lateness can make one INVALID.
+pub(super) fn usable(run: &Value) -> Vec<&Value> {
+    list(run, "trials")
+        .iter()
+        .filter(|trial| trial["validity"]["state"] != "INVALID")
+        .collect()
+}
+
+/// The verdict on a claim has a row, of so many parts.
+pub(super) fn judged<'v>(run: &'v Value, claim: &str, parts: usize) -> &'v Value {
+    let row = list(run, "verdicts")
+        .iter()
+        .find(|row| row["claim"] == claim)
+        .expect("every claim has a row");
+    assert_eq!(list(row, "parts").len(), parts, "{row}");
+    row
+}
+
+/// The same, and each part says why.
+pub(super) fn judged_with_reasons(run: &Value, claim: &str, parts: usize) {
+    let row = judged(run, claim, parts);
+    let mut parts = list(row, "parts").iter();
+    assert!(parts.all(|part| part["reason"] != ""), "{row}");
+}
