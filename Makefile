@@ -1,5 +1,6 @@
 # Two commands matter: `make bench` and `make test`. Each sets up what is missing, and takes down what it brought up.
 STACK  := stack/stack
+SUITE  ?= full
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
@@ -15,9 +16,9 @@ bench: install ## set up everything, run the quick suite (ARGS='…' are handed 
 	cargo build --release --locked
 	@$(STACK) run $(TARGET)/release/bench-client run --suite quick $(ARGS)
 
-publish: install ## the full suite on a machine where nothing else runs, brokers restarted three times, into results/ (45 minutes)
+publish: install ## a suite (SUITE=full, or faults) on a machine where nothing else runs, brokers restarted three times, into results/ (45 minutes)
 	cargo build --release --locked
-	@$(STACK) run $(TARGET)/release/bench-client run --suite full --exclusive --broker-restarts 3 $(ARGS)
+	@$(STACK) run $(TARGET)/release/bench-client run --suite $(SUITE) --exclusive --broker-restarts 3 $(ARGS)
 
 peers: install ## the same service under wrk, oha, h2load, ghz, PerfTest, Kafka's own tool and ours (ARGS=--quick tries it)
 	cargo build --release --locked

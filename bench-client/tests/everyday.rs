@@ -212,6 +212,7 @@ fn doctor_finds_something_about_everything_that_bears_on_the_numbers() {
         "steal",
         "clock",
         "timers",
+        "scheduling",
         "interrupts",
         "instructions",
         "memory",

@@ -8,6 +8,8 @@ use std::io;
 use std::mem::size_of;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::Error;
 
 /// The shortest slice that the kernel grants.
@@ -17,7 +19,7 @@ pub const SHORTEST: Duration = Duration::from_micros(100);
 pub const FIRST: i32 = -20;
 
 /// What a thread was granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Scheduling {
     /// Its slice; none on a kernel that knows no slices of a thread's own.
     pub slice: Option<Duration>,

@@ -2,7 +2,7 @@
 //! it begins.
 
 use super::compare::refuse;
-use super::usage;
+use super::{print, usage};
 use crate::baseline::{self, Name};
 use crate::cell::Cell;
 use crate::compare::Difference;
@@ -146,8 +146,11 @@ impl After {
         json: bool,
     ) -> anyhow::Result<bool> {
         let say = |text: &str| match json {
-            true => eprint!("{text}"),
-            false => print!("{text}"),
+            true => {
+                eprint!("{text}");
+                Ok(())
+            }
+            false => print(text),
         };
         let judged: Vec<_> = self
             .fail_if
@@ -155,7 +158,7 @@ impl After {
             .map(|threshold| threshold.judge(trial))
             .collect();
         if !judged.is_empty() {
-            say(&report::thresholds(&judged));
+            say(&report::thresholds(&judged))?;
         }
         if let Some(kept) = kept {
             self.keep(kept, trial, say)?;
@@ -163,7 +166,12 @@ impl After {
         Ok(judged.iter().any(|one| one.crossed))
     }
 
-    fn keep(&self, kept: Kept, trial: &Trial, say: impl Fn(&str)) -> anyhow::Result<()> {
+    fn keep(
+        &self,
+        kept: Kept,
+        trial: &Trial,
+        say: impl Fn(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let Kept {
             now,
             baseline,
@@ -172,7 +180,7 @@ impl After {
         let mut differences = Vec::new();
         if let (Some(name), Some(store)) = (&self.baseline, baseline) {
             let comparison = baseline::against(name, store.run(), now.clone(), trial);
-            say(&report::comparison(&comparison));
+            say(&report::comparison(&comparison))?;
             differences = comparison.differences;
         }
         if let Some(name) = &self.save {
@@ -183,9 +191,9 @@ impl After {
                     say(&format!(
                         "\nKept as baseline '{name}' ({trials} trials of it now): {}\n",
                         baseline::folder(name).display()
-                    ));
+                    ))
                 }
-            }
+            }?;
         }
         if self.anyway {
             return Ok(());

@@ -1,6 +1,6 @@
 //! `bench-client compare`: two finished runs, or two baselines that `load --save` kept. It measures nothing.
 
-use super::{Exit, usage};
+use super::{Exit, print, usage};
 use crate::compare::{Difference, compare};
 use crate::report;
 use crate::results::Store;
@@ -47,13 +47,13 @@ impl CompareArgs {
         if !self.anyway {
             refuse(&comparison.differences, "the two runs are not comparable")?;
         }
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&comparison)?);
+        print(&if self.json {
+            serde_json::to_string_pretty(&comparison)? + "\n"
         } else if self.markdown {
-            print!("{}", report::comparison_markdown(&comparison));
+            report::comparison_markdown(&comparison)
         } else {
-            print!("{}", report::comparison(&comparison));
-        }
+            report::comparison(&comparison)
+        })?;
         Ok(Exit::Done)
     }
 }

@@ -70,6 +70,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
         machine::virtualisation(facts),
         machine::clock(facts),
         machine::timers(facts),
+        machine::scheduling(facts),
         machine::interrupts(facts),
         machine::instructions(facts),
         around::memory(facts),

@@ -14,6 +14,7 @@ use bench_host::disk::SyncCost;
 use bench_host::limits::Limits;
 use bench_host::machine::Machine;
 use bench_host::place::Placement;
+use bench_host::scheduling::{self, Scheduling};
 use bench_transport::Transport;
 use serde::Serialize;
 use std::path::Path;
@@ -45,6 +46,8 @@ pub struct Facts {
     pub clock: ClockCost,
     /// Why timers cannot be precise, if so.
     pub timers: Option<String>,
+    /// What a generator's thread is granted against others on its core, or why it cannot ask.
+    pub scheduling: Result<Scheduling, String>,
     /// Why instructions cannot be counted, if so.
     pub instructions: Option<String>,
     /// What an fdatasync takes, where the services' journals lie.
@@ -101,6 +104,7 @@ pub async fn look(note: &dyn Fn(&str)) -> Facts {
         timers: bench_host::timer::minimal_timer_slack()
             .err()
             .map(|error| error.to_string()),
+        scheduling: scheduling::granted().map_err(|error| error.to_string()),
         instructions: Instructions::of(&[std::process::id()]).err(),
         disk: SyncCost::measure(&journal_root(), SYNCS).map_err(|error| error.to_string()),
         brokers,

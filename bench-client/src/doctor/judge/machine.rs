@@ -4,6 +4,7 @@ use super::{Finding, State, finding};
 use crate::doctor::Facts;
 use crate::units::show_ns;
 use bench_host::machine::NOT_EXPOSED;
+use bench_host::scheduling::FIRST;
 
 /// From here on a trial is SUSPECT (DESIGN section 6), as a share of one core.
 const DISTURBING: f64 = 0.05;
@@ -239,6 +240,37 @@ pub(super) fn timers(facts: &Facts) -> Finding {
             ),
         ),
     }
+}
+
+/// Whether somebody else on a generator's core can keep it from its time.
+pub(super) fn scheduling(facts: &Facts) -> Finding {
+    let found = match &facts.scheduling {
+        Ok(granted) => granted.to_string(),
+        Err(reason) => reason.clone(),
+    };
+    let says = match &facts.scheduling {
+        Ok(granted) if granted.slice.is_none() => (
+            State::Lacking,
+            "whoever runs on the generator's core keeps it for up to 3 ms: operations leave that late",
+            "take a kernel of 6.12 or later, which grants a thread a slice of its own",
+        ),
+        Ok(granted) if granted.nice > FIRST => (
+            State::Mind,
+            "the generator goes before others, but not before daemons of a negative nice value",
+            "give it CAP_SYS_NICE, or see the lateness beside each trial",
+        ),
+        Ok(_) => (
+            State::Good,
+            "the generator goes before whatever else wants its core",
+            "",
+        ),
+        Err(_) => (
+            State::Lacking,
+            "whoever runs on the generator's core keeps it for up to 3 ms: operations leave that late",
+            "allow sched_setattr in the container's seccomp profile",
+        ),
+    };
+    finding("scheduling", found, says)
 }
 
 pub(super) fn interrupts(facts: &Facts) -> Finding {

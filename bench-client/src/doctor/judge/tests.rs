@@ -6,6 +6,7 @@ use bench_host::clock::ClockCost;
 use bench_host::disk::SyncCost;
 use bench_host::limits::Limits;
 use bench_host::machine::{Machine, NOT_EXPOSED};
+use bench_host::scheduling::{FIRST, SHORTEST, Scheduling};
 
 /// Nothing to complain of.
 fn wished_for() -> Facts {
@@ -47,6 +48,10 @@ fn wished_for() -> Facts {
             read_ps: 20_000,
         },
         timers: None,
+        scheduling: Ok(Scheduling {
+            slice: Some(SHORTEST),
+            nice: FIRST,
+        }),
         instructions: None,
         disk: Ok(SyncCost {
             count: 21,
@@ -89,7 +94,7 @@ fn a_machine_as_one_would_wish_it_has_nothing_but_good_findings() {
 #[test]
 fn whatever_is_wrong_is_said_with_its_consequence() {
     type Change = fn(&mut Facts);
-    let cases: [(&str, State, &str, Change); 21] = [
+    let cases: [(&str, State, &str, Change); 24] = [
         ("build", State::Lacking, "published", |f| {
             f.unoptimised = true
         }),
@@ -127,6 +132,21 @@ fn whatever_is_wrong_is_said_with_its_consequence() {
         }),
         ("timers", State::Lacking, "50 µs late", |f| {
             f.timers = Some("refused".into());
+        }),
+        ("scheduling", State::Lacking, "6.12 or later", |f| {
+            f.scheduling = Ok(Scheduling {
+                slice: None,
+                nice: 0,
+            });
+        }),
+        ("scheduling", State::Mind, "CAP_SYS_NICE", |f| {
+            f.scheduling = Ok(Scheduling {
+                slice: Some(SHORTEST),
+                nice: 0,
+            });
+        }),
+        ("scheduling", State::Lacking, "seccomp", |f| {
+            f.scheduling = Err("refused".into());
         }),
         ("interrupts", State::Mind, "hit the process", |f| {
             f.limits.irq_time = "off".into();
