@@ -124,7 +124,7 @@ pub fn load(mode: &Mode) -> String {
             format!("closed loop, {callers} in flight, {think:?} between an answer and the next")
         }
         Mode::Open(Arrival::Rate { profile, spacing }) if profile.is_constant() => format!(
-            "{}/s, {spacing:?}",
+            "{}/s, {spacing}",
             profile.rate_at(std::time::Duration::ZERO)
         ),
         Mode::Open(arrival) => format!("{arrival:?}"),

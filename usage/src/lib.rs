@@ -2,6 +2,7 @@
 //! flag of either.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::error::Error;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
@@ -26,6 +27,18 @@ where
                 )
             })
     }
+}
+
+/// An error and its causes in one sentence, each once: some name their cause themselves.
+pub fn told<'e>(chain: impl IntoIterator<Item = &'e (dyn Error + 'static)>) -> String {
+    chain.into_iter().fold(String::new(), |told, error| {
+        let cause = error.to_string();
+        match told.is_empty() {
+            true => cause,
+            false if told.contains(&cause) => told,
+            false => format!("{told}: {cause}"),
+        }
+    })
 }
 
 /// Prints what clap has to say. For a refusal what was expected is added where clap names only what came, and a note of
@@ -179,5 +192,29 @@ mod tests {
     fn unexpected_is_not_what_was_expected() {
         assert!(!names_what_was_expected("unexpected argument '--x' found"));
         assert!(names_what_was_expected("got 5; expected 6"));
+    }
+
+    #[test]
+    fn a_cause_is_told_once_also_where_the_error_names_it_itself() {
+        #[derive(Debug)]
+        struct Told(&'static str, Option<&'static Told>);
+        impl std::fmt::Display for Told {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl Error for Told {}
+        static CAUSE: Told = Told("no such file", None);
+        static NAMING: Told = Told(
+            "could not read it: no such file; name another",
+            Some(&CAUSE),
+        );
+        static SILENT: Told = Told("could not read it", Some(&CAUSE));
+        let chain = |first: &'static Told| {
+            std::iter::successors(Some(first), |told| told.1)
+                .map(|told| told as &(dyn Error + 'static))
+        };
+        assert_eq!(told(chain(&NAMING)), NAMING.0);
+        assert_eq!(told(chain(&SILENT)), "could not read it: no such file");
     }
 }

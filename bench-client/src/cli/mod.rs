@@ -250,7 +250,7 @@ async fn interrupted() {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", bench_usage::told(error.chain()));
     ExitCode::from(Exit::Failed as u8)
 }
 

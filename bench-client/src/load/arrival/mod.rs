@@ -2,6 +2,7 @@
 //! the rate runs over time, a spacing how operations lie within it; the two multiply.
 
 use rand::{RngExt, SeedableRng};
+use std::fmt;
 use std::time::Duration;
 
 /// A source of planned offsets.
@@ -163,6 +164,15 @@ impl std::str::FromStr for Profile {
             });
         }
         Ok(Self { pieces })
+    }
+}
+
+impl fmt::Display for Spacing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Even => f.write_str("evenly spaced"),
+            Self::Poisson { seed } => write!(f, "Poisson (seed {seed})"),
+        }
     }
 }
 
