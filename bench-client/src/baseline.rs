@@ -127,6 +127,9 @@ pub fn load(mode: &Mode) -> String {
             "{}/s, {spacing}",
             profile.rate_at(std::time::Duration::ZERO)
         ),
+        Mode::Open(Arrival::Rate { profile, spacing }) => {
+            format!("{profile} per second, {spacing}")
+        }
         Mode::Open(arrival) => format!("{arrival:?}"),
     }
 }

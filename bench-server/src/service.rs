@@ -361,7 +361,7 @@ impl Service for OrderService {
         self.inner.run().reject(what);
     }
 
-    /// It waits for a worker as an order does, and holds it for no time.
+    /// It waits for a worker in the line of the orders, and holds it for no time. Over HTTP/2 whoever gives up leaves the line.
     fn catalog(&self) -> impl Future<Output = ()> + Send + 'static {
         let inner = self.inner.clone();
         async move {

@@ -269,28 +269,38 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
             wire: wire.as_ref().ok().cloned().unwrap_or_default(),
             wire_missing: wire.as_ref().err().cloned(),
         },
-        cpu_us_per_op: CpuPerOp {
-            client: per_op(usage.client.cpu_ns.saturating_sub(spun_ns) as f64, accepted),
-            pacing: per_op(spun_ns as f64, accepted),
-            // Of a process that is gone nothing can be read.
-            service: usage
-                .service
-                .as_ref()
-                .filter(|_| material.services.iter().all(|service| !service.died))
-                .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
-            broker: usage
-                .broker
-                .as_ref()
-                .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
-            broker_net: usage.broker_net_ns.and_then(|ns| per_op(ns, done)),
+        // With a probe it is not the orders' alone.
+        cpu_us_per_op: if cell.probe.is_some() {
+            CpuPerOp::default()
+        } else {
+            CpuPerOp {
+                client: per_op(usage.client.cpu_ns.saturating_sub(spun_ns) as f64, accepted),
+                pacing: per_op(spun_ns as f64, accepted),
+                // Of a process that is gone nothing can be read.
+                service: usage
+                    .service
+                    .as_ref()
+                    .filter(|_| material.services.iter().all(|service| !service.died))
+                    .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
+                broker: usage
+                    .broker
+                    .as_ref()
+                    .and_then(|usage| per_op(usage.cpu_ns as f64, done)),
+                broker_net: usage.broker_net_ns.and_then(|ns| per_op(ns, done)),
+            }
         },
         instructions_per_op: instructions(usage, accepted, done),
-        ctx_switches_per_op: usage.service.as_ref().and_then(|service| {
-            let switches = |usage: &bench_host::cpu::CpuUsage| {
-                usage.voluntary_switches + usage.involuntary_switches
-            };
-            (done > 0).then(|| (switches(&usage.client) + switches(service)) as f64 / done as f64)
-        }),
+        ctx_switches_per_op: usage
+            .service
+            .as_ref()
+            .filter(|_| cell.probe.is_none())
+            .and_then(|service| {
+                let switches = |usage: &bench_host::cpu::CpuUsage| {
+                    usage.voluntary_switches + usage.involuntary_switches
+                };
+                (done > 0)
+                    .then(|| (switches(&usage.client) + switches(service)) as f64 / done as f64)
+            }),
         ledger: (&balance).into(),
         counters: counters(observed, account.as_ref()),
         faults: injected

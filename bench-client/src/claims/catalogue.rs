@@ -173,7 +173,7 @@ pub static CLAIMS: [Claim; 45] = [
         rules: &[AllOf, Equal, Never],
         by_construction: false,
         experiment: Some("slow"),
-        judged_on: "accept latency while the consumer is 10× slower and stopped; and a full queue, a memory alarm, a full client buffer",
+        judged_on: "accept latency while the consumer is slow (200 ms an order) and stopped; and a full queue, a memory alarm, a full client buffer",
     },
     Claim {
         id: "slow-200ms",
@@ -279,7 +279,7 @@ pub static CLAIMS: [Claim; 45] = [
         source: "004",
         statement: "timeouts, circuit breakers and bulkheads stop the cascade",
         rules: &[AllOf],
-        by_construction: false,
+        by_construction: true,
         experiment: Some("guards"),
         judged_on: "the unrelated endpoint with each of them on, against none",
     },

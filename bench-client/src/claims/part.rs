@@ -4,7 +4,7 @@
 use super::combine::Judged;
 use super::measured::Measured;
 use super::rules::{Decision, Interval, Rule};
-use super::samples::{CellTrials, Metric, Paired, Sample, cells, is_twin};
+use super::samples::{CellTrials, KEPT, Metric, Paired, Sample, cells, is_twin};
 use crate::results::{Part, Run, Trial, Verdict};
 use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, aa, binomial};
@@ -160,7 +160,7 @@ pub fn counted(
         Verdict::Inconclusive => format!("{name}: no order speaks to it"),
         _ => says(bound),
     };
-    Judged {
+    let mut judged = Judged {
         part: Part {
             name,
             verdict: decision.verdict,
@@ -173,7 +173,20 @@ pub fn counted(
         },
         // A counter-example is no matter of chance.
         p: Some(if refuted { 0.0 } else { 1.0 }),
+    };
+    // What few blocks did not see, the others may have.
+    if judged.part.verdict == Verdict::Holds && !cell.has_headline() {
+        short_of_blocks(&mut judged, cell);
     }
+    judged
+}
+
+/// Takes a verdict back that rests on too few blocks.
+fn short_of_blocks(judged: &mut Judged, cell: &CellTrials<'_>) {
+    let (kept, of) = (cell.kept().count(), cell.of);
+    let few = format!(", but `{}` kept {kept} of {of} blocks", cell.cell.id);
+    judged.part.reason.push_str(&few);
+    judged.part.verdict = Verdict::Inconclusive;
 }
 
 /// A part judged by a share of orders: it holds where the exact interval lies inside `expected`, and is refuted where it
@@ -212,17 +225,21 @@ pub fn share(
             cells: vec![cell.cell.id.clone()],
             reason: says(&percent),
         },
-        p: Some(if verdict == Verdict::Refuted {
-            0.0
-        } else {
-            1.0
+        p: Some(match verdict {
+            // Of the nearer end of what was expected.
+            Verdict::Refuted => {
+                let nearer = if high < *expected.start() {
+                    expected.start()
+                } else {
+                    expected.end()
+                };
+                binomial::p_value(hits, of, *nearer).unwrap_or(0.0)
+            }
+            _ => 1.0,
         }),
     };
     if !cell.has_headline() {
-        let (kept, of) = (cell.kept().count(), cell.of);
-        let few = format!(", but `{}` kept {kept} of {of} blocks", cell.cell.id);
-        judged.part.reason.push_str(&few);
-        judged.part.verdict = Verdict::Inconclusive;
+        short_of_blocks(&mut judged, cell);
     }
     judged
 }
@@ -285,6 +302,14 @@ fn doubt(
             cell.cell.id,
             cell.kept().count(),
             cell.of
+        ));
+    }
+    let of = cells.iter().map(|cell| cell.of).max().unwrap_or(0);
+    if paired.blocks.len() * KEPT.1 < of * KEPT.0 {
+        return Some(format!(
+            "{} of {of} blocks gave a value ({}), too few for a headline",
+            paired.blocks.len(),
+            paired.excluded.join("; ")
         ));
     }
     if let Resolution::Failed(cell) = resolution(run, q.metric) {

@@ -29,7 +29,7 @@ pub fn scope(run: &Run, cells: &[String]) -> String {
     let brokers = m
         .brokers
         .iter()
-        .filter(|(transport, _)| used().any(|cell| cell.transport == **transport));
+        .filter(|(transport, _)| used().any(|cell| goes_over(cell, transport)));
     for (transport, broker) in brokers {
         words.push(if several_instances(run, transport) {
             broker.clone()
@@ -57,9 +57,17 @@ fn several_instances(run: &Run, transport: &str) -> bool {
     of_it().count() >= INSTANCES && of_it().all(|warm_up| warm_up.steady)
 }
 
+/// Whether its user, or one of its services, calls over this transport.
+fn goes_over(cell: &Cell, transport: &str) -> bool {
+    let calls = cell.factors.get("calls").map_or("", String::as_str);
+    let mut words = calls.split([',', ' ']);
+    cell.transport == transport || words.any(|word| word == transport)
+}
+
 fn load(cell: &Cell) -> Option<String> {
     match (cell.in_flight, cell.rate_per_s) {
         (Some(n), _) => Some(format!("{n} in flight")),
+        _ if cell.factors.contains_key("rate") => Some(format!("{}/s", cell.factors["rate"])),
         (_, Some(rate)) => Some(format!("{rate:.0}/s")),
         _ => None,
     }

@@ -214,6 +214,11 @@ fn relevant(manifest: &Manifest, over: &BTreeSet<&str>) -> BTreeMap<String, Stri
 }
 
 fn described(cell: &Cell) -> BTreeMap<String, String> {
+    let mut cell = cell.clone();
+    if cell.factors.contains_key("share_of_capacity") {
+        // A share of what each run found for itself.
+        cell.rate_per_s = None;
+    }
     let value = serde_json::to_value(cell).unwrap_or_default();
     flatten("", &value)
         .into_iter()

@@ -125,7 +125,7 @@ pub static ALL: &[Experiment] = &[
     blocked::EXPERIMENT,
 ];
 
-/// What the quick suite runs when no experiment is named; a named one runs at its quick size whether listed here or not.
+/// What the quick suite runs when no experiment is named; a named one runs at its quick size, if it has blocks there.
 pub const QUICK: [&str; 5] = ["capacity", "ladder", "size", "codec", "slow"];
 
 /// What the suite `faults` runs when no experiment is named.

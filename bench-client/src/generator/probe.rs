@@ -1,4 +1,4 @@
-//! A small load beside the orders, on something that has nothing to do with them: the catalogue of the service that the
+//! A load beside the orders, on something that has nothing to do with them: the catalogue of the service that the
 //! user calls. It shares that service's workers and calls nobody, and its requests are in no ledger.
 
 use crate::load::{

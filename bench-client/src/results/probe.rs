@@ -4,7 +4,7 @@ use super::{Latency, Phase};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A small open-loop load on the catalogue of the service that the user calls, beside the orders: it shares the workers of
+/// An open-loop load on the catalogue of the service that the user calls, beside the orders: it shares the workers of
 /// that service and calls nobody. Its requests are in no ledger; their CPU is in that of the trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Probe {
@@ -17,7 +17,6 @@ pub struct Probe {
     pub phases: Vec<Phase>,
     /// Release − planned, nanoseconds.
     pub lateness_ns: Latency,
-    /// Requests that the service says it answered, those included that nobody waited for any more; null where it could not
-    /// be read.
+    /// Requests that the service says it answered, also where the answer came too late; null where it could not be read.
     pub answered: Option<u64>,
 }

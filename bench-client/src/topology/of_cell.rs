@@ -78,7 +78,15 @@ impl Cell {
         let calls: Vec<String> = topology
             .edges
             .iter()
-            .map(|edge| format!("{} {}", edge.transport, edge.way))
+            .map(|edge| {
+                let fanout = if edge.fanout.is_some() {
+                    " fan-out"
+                } else {
+                    ""
+                };
+                let at_home = if edge.no_deadline { " no deadline" } else { "" };
+                format!("{} {}{fanout}{at_home}", edge.transport, edge.way)
+            })
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();

@@ -20,7 +20,7 @@ pub use server::serve;
 
 /// What is left to tonic and hyper where nobody matches the settings.
 pub(crate) const LEFT_UNSET: crate::LeftUnset = crate::LeftUnset {
-    caller: "the channel (tonic's own, with its queue and its task), HTTP/2 windows, and how frames gather into writes (Nagle is off, as tonic has it)",
+    caller: "the channel (tonic's own, with its queue and its task, where connections are kept), HTTP/2 windows, and how frames gather into writes (Nagle is off, as tonic has it)",
     service: "HTTP/2 windows and its limit of streams (Nagle is off, as tonic has it)",
 };
 

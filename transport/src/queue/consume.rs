@@ -27,10 +27,6 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let route = Route::new(settings)?;
     let server = Server {
         route: route.clone(),
-        dead: Arc::new(DeadLetters {
-            exchange: route.dead.clone(),
-            turn: tokio::sync::Mutex::new(()),
-        }),
         service,
         // Zero is AMQP's "without bound", which is what a consumer that sets nothing gets.
         prefetch: if settings.library_defaults {
@@ -72,7 +68,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     Ok(Listener::new(route.address(), in_force, stop, task))
 }
 
-/// Where refused orders go. lapin numbers a channel's confirms in the order of the calls: publishing takes turns.
+/// Where refused orders of one channel go. lapin numbers a channel's confirms in the order of the calls: publishing takes turns.
 struct DeadLetters {
     exchange: ShortString,
     turn: tokio::sync::Mutex<()>,
@@ -84,13 +80,12 @@ struct Out {
     channel: Arc<Channel>,
     /// Replies, on a channel without confirms.
     replies: Channel,
-    dead: Arc<DeadLetters>,
+    dead: DeadLetters,
 }
 
 #[derive(Clone)]
 struct Server<S> {
     route: Route,
-    dead: Arc<DeadLetters>,
     service: S,
     prefetch: u16,
     max_body: usize,
@@ -164,7 +159,10 @@ impl<S: Service> Server<S> {
         let out = Arc::new(Out {
             channel: link.channel.clone(),
             replies,
-            dead: self.dead.clone(),
+            dead: DeadLetters {
+                exchange: self.route.dead.clone(),
+                turn: tokio::sync::Mutex::new(()),
+            },
         });
         loop {
             tokio::select! {

@@ -111,7 +111,8 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         shared_out(&mut shares, route.partitions as usize),
     )
     .await;
-    let share: usize = shares.iter().map(|share| *share.borrow()).sum();
+    let held: Vec<usize> = shares.iter().filter_map(|share| *share.borrow()).collect();
+    let share: usize = held.iter().sum();
     if share == 0 {
         bail!(
             "Kafka assigned no partition of {} within {ASSIGNMENT:?}: is another consumer in group {}?",
@@ -123,6 +124,10 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         ("consumers", consumers.len().to_string()),
         ("group", route.group.clone()),
         ("assigned-partitions", share.to_string()),
+        (
+            "consumers-with-partitions",
+            held.iter().filter(|count| **count > 0).count().to_string(),
+        ),
         ("prefetch", settings.prefetch.to_string()),
         ("max-body", settings.max_body.to_string()),
         ("dead-letter-topic", route.dead.clone()),
@@ -133,15 +138,18 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     Ok(Listener::new(route.brokers, in_force, stop, task))
 }
 
-/// Waits until so many partitions are spread over the consumers, none of which is left without one that could have it.
-async fn shared_out(shares: &mut [watch::Receiver<usize>], partitions: usize) {
+/// Waits until every consumer has joined and so many partitions are spread over them, none of which is left without one
+/// that could have it. One that joined later would have everything assigned anew, and what is in work done twice.
+async fn shared_out(shares: &mut [watch::Receiver<Option<usize>>], partitions: usize) {
     loop {
         let held: Vec<usize> = shares
             .iter_mut()
-            .map(|share| *share.borrow_and_update())
+            .filter_map(|share| *share.borrow_and_update())
             .collect();
         let busy = held.iter().filter(|count| **count > 0).count();
-        if held.iter().sum::<usize>() == partitions && busy == partitions.min(held.len()) {
+        let joined = held.len() == shares.len();
+        if joined && held.iter().sum::<usize>() == partitions && busy == partitions.min(held.len())
+        {
             return;
         }
         let changes = shares.iter_mut().map(|share| Box::pin(share.changed()));
@@ -155,14 +163,15 @@ async fn shared_out(shares: &mut [watch::Receiver<usize>], partitions: usize) {
 /// Follows what is assigned to this consumer.
 struct Assignment {
     offsets: Mutex<Offsets>,
-    assigned: watch::Sender<usize>,
+    /// Partitions; none before the group has shared them out, and while it does so anew.
+    assigned: watch::Sender<Option<usize>>,
 }
 
 impl Default for Assignment {
     fn default() -> Self {
         Self {
             offsets: Mutex::default(),
-            assigned: watch::Sender::new(0),
+            assigned: watch::Sender::new(None),
         }
     }
 }
@@ -198,7 +207,9 @@ impl ConsumerContext for Assignment {
             Rebalance::Revoke(list) => offsets.revoke(numbers(list)),
             Rebalance::Error(_) => {}
         }
-        self.assigned.send_replace(offsets.assigned());
+        let settled = matches!(rebalance, Rebalance::Assign(_));
+        self.assigned
+            .send_replace(settled.then(|| offsets.assigned()));
     }
 }
 
@@ -279,6 +290,11 @@ impl<S: Service> Server<S> {
                 },
             }
             while let Some((key, (ticket, record))) = turns.next() {
+                // Its partition went to another consumer while it waited for its turn: it is the other's now.
+                if !consumer.context().offsets().holds(&ticket) {
+                    turns.done(key);
+                    continue;
+                }
                 let handled = handle(
                     self.service.clone(),
                     self.max_body,

@@ -64,6 +64,12 @@ impl Offsets {
         })
     }
 
+    /// Whether its partition is still assigned, since it was taken; else another consumer gets the record as well.
+    pub(super) fn holds(&self, ticket: &Ticket) -> bool {
+        let known = self.partitions.get(&ticket.partition);
+        known.is_some_and(|known| known.epoch == ticket.epoch)
+    }
+
     /// Finishes a record. Answers the highest offset below which all are finished, if it moved.
     pub(super) fn finish(&mut self, ticket: Ticket) -> Option<i64> {
         let known = self.partitions.get_mut(&ticket.partition)?;
@@ -106,9 +112,12 @@ mod tests {
         offsets.assign([0, 1]);
         let before = offsets.take(0, 3).unwrap();
         let other = offsets.take(1, 3).unwrap();
+        assert!(offsets.holds(&before));
         offsets.revoke([0]);
+        assert!(!offsets.holds(&before) && offsets.holds(&other));
         assert_eq!((offsets.assigned(), offsets.finish(before)), (1, None));
         offsets.assign([0]);
+        assert!(!offsets.holds(&before));
         let again = offsets.take(0, 3).unwrap();
         assert_eq!(offsets.finish(before), None);
         assert_eq!(offsets.finish(again), Some(3));

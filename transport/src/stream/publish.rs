@@ -93,8 +93,14 @@ fn config(route: &Route, settings: &Settings) -> ClientConfig {
         .set("message.max.bytes", route.max_record.to_string())
         .set("statistics.interval.ms", "1000")
         .set_log_level(RDKafkaLogLevel::Warning);
+    if let Some(most) = settings.client_buffer {
+        config.set("queue.buffering.max.messages", most.to_string());
+    }
     if settings.library_defaults {
         return config;
+    }
+    if settings.client_buffer.is_none() {
+        config.set("queue.buffering.max.messages", CLIENT_BUFFER.to_string());
     }
     config
         .set(
@@ -105,10 +111,6 @@ fn config(route: &Route, settings: &Settings) -> ClientConfig {
         .set("max.in.flight.requests.per.connection", "5")
         .set("enable.idempotence", "false")
         .set("compression.codec", "none")
-        .set(
-            "queue.buffering.max.messages",
-            settings.client_buffer.unwrap_or(CLIENT_BUFFER).to_string(),
-        )
         // The same partition for a key as every Java client chooses.
         .set("partitioner", "murmur2_random");
     config

@@ -14,7 +14,7 @@ use super::part::{self, Question, not_measured, number, share};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, percentile};
 use super::{Combine, Judge, nothing_beside};
-use crate::results::{HopCalls, Percentile, Phase, Run, Trial};
+use crate::results::{HopCalls, Percentile, Phase, Run, Trial, Verdict};
 use crate::stats::histogram;
 use std::time::Duration;
 
@@ -170,9 +170,15 @@ fn cascades(run: &Run, over: &str, effect: Rule) -> Judged {
     part::judge(run, &question, cell, cell)
 }
 
-/// breaker: the catalogue comes as if nothing were slow, with each guard alone and with all.
+/// breaker: the catalogue comes as if nothing were slow, with each guard alone and with all; against none, where it must
+/// not, or there is nothing to stop.
 fn stopped_parts(run: &Run) -> Vec<Judged> {
     let all = cells(run, EXPERIMENT);
+    let cascades = |over: &str| {
+        let cell = of_topology(&all, &topology(over, Guard::None))?;
+        let (soon, of) = prompt(cell, SLOW);
+        Some((soon as f64) < STOPPED * of as f64)
+    };
     let arms = SYNC
         .iter()
         .flat_map(|over| Guard::DECIDE.map(move |guard| (*over, guard)));
@@ -181,13 +187,24 @@ fn stopped_parts(run: &Run) -> Vec<Judged> {
         let Some(cell) = of_topology(&all, &topology(over, guard)) else {
             return not_measured(name, missing(run, EXPERIMENT, over));
         };
-        share(cell, name, prompt(cell, SLOW), STOPPED..=1.0, |found| {
+        let found = prompt(cell, SLOW);
+        let mut judged = share(cell, name, found, STOPPED..=1.0, |found| {
             format!(
                 "{over} {}: {found}, catalogues came within {} ms while {BEHIND} was slow",
                 guard.words(),
                 PROMPT.as_millis()
             )
-        })
+        });
+        if guard == Guard::Breaker {
+            let why = "; a breaker counts failures, and a slow answer is none";
+            judged.part.reason.push_str(why);
+        }
+        if judged.part.verdict == Verdict::Holds && cascades(over) != Some(true) {
+            judged.part.verdict = Verdict::Inconclusive;
+            let why = ", but so they did without a guard, or that was not measured: there was nothing to stop";
+            judged.part.reason.push_str(why);
+        }
+        judged
     })
     .collect()
 }

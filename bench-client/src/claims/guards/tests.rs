@@ -94,6 +94,13 @@ fn guards_that_stop_it_hold_and_what_stands_without_one_is_said() {
 }
 
 #[test]
+fn guards_stop_nothing_where_nothing_cascades() {
+    let row = verdict(&planted(1_250, 1_250), "breaker");
+    assert_eq!(row.verdict, Verdict::Inconclusive, "{row:?}");
+    assert!(row.parts[0].reason.contains("nothing to stop"), "{row:?}");
+}
+
+#[test]
 fn one_guard_that_does_not_refutes_and_is_named() {
     let row = verdict(&planted(200, 300), "breaker");
     assert_eq!(row.verdict, Verdict::Refuted, "{row:?}");

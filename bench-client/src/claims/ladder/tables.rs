@@ -88,7 +88,7 @@ pub fn at_shares(run: &Run) -> Option<Table> {
         ],
     )
     .with_note(
-        "Capacity is what the first valid trial of the closed loop carried; its rate holds for every block. Where the caller was that loop's limit, the share is of what one caller asks for.",
+        "Capacity is what the first trial of the closed loop carried that was not INVALID; its rate holds for every block, also where something else used the machine meanwhile and a repetition carried more. Where the caller was that loop's limit, the share is of what one caller asks for.",
     );
     let all = cells(run, "ladder");
     for transport in ["tcp"].into_iter().chain(TRANSPORTS) {

@@ -13,7 +13,7 @@ use super::part::{Question, judge_paired, not_measured, number};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, Sample, cells, is_base};
 use super::{Combine, Judge};
-use crate::results::{Hop, HopCalls, Phase, Run, Trial};
+use crate::results::{Hop, HopCalls, Phase, Run, Trial, Verdict};
 use crate::stats::Estimate;
 use crate::theory::{PerSecond, backlog, capacity, drain};
 use std::time::Duration;
@@ -46,10 +46,12 @@ pub const RETRIES: u32 = 3;
 pub const BUDGET: f64 = 10.0;
 /// Over what checkout calls.
 const SYNC: [&str; 2] = ["rest", "grpc"];
-/// Retries without a budget, whose work is done once per attempt: they decide.
-const PRIMARY: [(&str, Policy); 3] = [
+/// Retries without a budget: they decide.
+const PRIMARY: [(&str, Policy); 5] = [
     ("rest", Policy::Immediate),
     ("rest", Policy::Backoff),
+    ("rest", Policy::Idempotent),
+    ("rest", Policy::Deadline),
     ("grpc", Policy::Immediate),
 ];
 
@@ -185,7 +187,7 @@ fn amplification(trial: &Trial) -> Option<f64> {
     (calls.calls > 0).then(|| calls.attempts as f64 / calls.calls as f64)
 }
 
-/// Orders that the service behind worked on to a good end once more.
+/// How often the service behind worked on an order to a good end that it had done already.
 fn applied_again(trial: &Trial) -> Option<u64> {
     Some(service(trial, BEHIND)?.effects.repeated)
 }
@@ -249,7 +251,15 @@ fn stays_away(run: &Run, all: &[CellTrials<'_>], over: &str, policy: Policy, rul
         below: &later_at_least_one,
         says: &says,
     };
-    judge_paired(run, &question, &paired, &[without, with])
+    let mut judged = judge_paired(run, &question, &paired, &[without, with]);
+    let gone = |trial: &Trial| phase(trial, LATER).is_some_and(|phase| phase.acknowledged == 0);
+    let lost = without.kept().filter(|trial| gone(trial)).count();
+    if lost > 0 && judged.part.verdict != Verdict::NotMeasured {
+        judged.part.verdict = Verdict::Inconclusive;
+        let why = format!(", but in {lost} blocks goodput was gone without retries as well");
+        judged.part.reason.push_str(&why);
+    }
+    judged
 }
 
 fn shown(estimate: Option<Estimate>, unknown: &str) -> String {
@@ -278,7 +288,7 @@ fn beside(run: &Run) -> String {
             let cell = find(&all, over, policy)?;
             let attempts = over_blocks(cell, amplification)?;
             Some(format!(
-                "{}: {} of orders succeeded at {} attempts each",
+                "{}: {} of the last phase's orders succeeded, at {} attempts per order over the whole window",
                 policy.words(),
                 percent(cell),
                 number(attempts.point())
@@ -291,7 +301,7 @@ fn beside(run: &Run) -> String {
     let again = |policy| total(find(&all, over, policy)?, applied_again);
     let twice = match (again(Policy::Immediate), again(Policy::Idempotent)) {
         (Some(without), Some(with)) => format!(
-            " Immediate retries had {without} orders applied once more, with an idempotency key {with}."
+            " Immediate retries had the work of an order done again {without} times, with an idempotency key {with} times."
         ),
         _ => String::new(),
     };

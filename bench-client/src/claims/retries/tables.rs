@@ -54,13 +54,13 @@ fn by_phase(all: &[CellTrials<'_>]) -> Table {
         ("goodput after", "%"),
         ("goodput later", "%"),
         ("attempts per order", ""),
-        ("orders applied again", ""),
+        ("times applied again", ""),
         ("not started, its deadline past", ""),
     ];
     let title = "What became of the orders by how their calls were tried again";
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(
         "Goodput: of the orders planned in the phase, those that were acknowledged; the mean over blocks with its 95 % interval. \
-         Attempts of checkout at the service behind it ÷ orders that needed it, over the whole window. Applied again: the \
+         Attempts of checkout at the service behind it ÷ orders that needed it, over the whole window. Applied again: how often the \
          service worked on an order to a good end that it had done already; with an idempotency key it answers without the \
          work. Counts are sums over the blocks that count.",
     );
