@@ -18,7 +18,7 @@ pub(super) fn series(cell: &Cell, record: &Record, account: Option<&Account>) ->
             .collect()
     });
     let mut backlog = 0;
-    record
+    let mut bins: Vec<SeriesBin> = record
         .series
         .points()
         .enumerate()
@@ -42,7 +42,24 @@ pub(super) fn series(cell: &Cell, record: &Record, account: Option<&Account>) ->
                 max_ns: point.max_ns,
             }
         })
-        .collect()
+        .collect();
+    // Behind a broker the service works on after the last caller has gone on.
+    let done = completed.unwrap_or_default();
+    let end = done
+        .iter()
+        .rposition(|count| *count > 0)
+        .map_or(0, |last| last + 1);
+    for (index, count) in done.iter().enumerate().take(end).skip(bins.len()) {
+        backlog -= *count as i64;
+        bins.push(SeriesBin {
+            start_s: index as f64 * width.as_secs_f64(),
+            width_s: width.as_secs_f64(),
+            completed: Some(*count),
+            backlog: Some(backlog),
+            ..SeriesBin::default()
+        });
+    }
+    bins
 }
 
 /// The backlog at the end of a phase, and how long after it the backlog was gone.
