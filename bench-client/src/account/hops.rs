@@ -1,14 +1,14 @@
 //! The services of a topology, each against the user and against those that call it, and all of them joined by the
 //! Stamps of their ledgers. Pure.
 
-use super::{Material, ServiceAccount};
+use super::{Material, ServiceAccount, handler};
 use crate::cell::Cell;
 use crate::load::Record;
 use crate::results::{Effects, Hop, HopCalls, HopPhase, Latency, Reached, Sent};
 use crate::stats::histogram as portable;
 use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::topology::Topology;
-use crate::validity::{Handler, off_plan};
+use crate::validity::off_plan;
 use bench_proto::control::{HopAccount, SpanAccount};
 use bench_proto::ledger::Balance;
 use bench_proto::{Durability, ServiceLedger};
@@ -219,22 +219,11 @@ fn handlers(cell: &Cell, side: &Side<'_>, but_the_window: bool) -> Vec<String> {
     let spans = account.map_or(&[][..], |account| account.spans.as_slice());
     let mut said = Vec::new();
     for span in spans.iter().skip(usize::from(but_the_window)) {
-        let off = handler(span).map(|handler| off_plan(&handler));
+        let off = handler(&span.planned, &span.handler).map(|handler| off_plan(&handler));
         let of = |why: String| format!("in '{}' {why}", span.name);
         said.extend(off.unwrap_or_default().into_iter().map(of));
     }
     said
-}
-
-fn handler(span: &SpanAccount) -> Option<Handler> {
-    let planned = portable::decode(&span.planned).ok()?;
-    let actual = portable::decode(&span.handler).ok()?;
-    (planned.max() > 1 && !actual.is_empty()).then(|| Handler {
-        planned_p50_ns: planned.value_at_quantile(0.5) as f64,
-        actual_p50_ns: actual.value_at_quantile(0.5) as f64,
-        planned_mean_ns: planned.mean(),
-        actual_mean_ns: actual.mean(),
-    })
 }
 
 /// How many of the user's orders arrived here and not there.

@@ -13,7 +13,7 @@ use crate::results::{self, Bytes, CpuPerOp, InstructionsPerOp, Latency, Phase, S
 use crate::service::Injected;
 use crate::stats::histogram as portable;
 use crate::stats::latency::{Beside, Minimum, summarise};
-use crate::validity::{Evidence, Handler, Little, judge};
+use crate::validity::{Evidence, HANDLER_MEDIAN, Handler, Little, judge};
 use bench_proto::control::{Account, SpanAccount};
 use bench_proto::ledger::Balance;
 use bench_proto::{Durability, ServiceLedger};
@@ -160,10 +160,17 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
     let accept = censored(&window.accept, window.censored(), bound, record.negative);
     let lateness = summarise(&record.lateness, Beside::default(), Minimum::Trial);
     // With `power` the handler's time holds an fdatasync that no plan knows.
-    let handler = account
+    let planned = account
         .as_ref()
-        .filter(|_| cell.durability != Durability::Power)
-        .and_then(handler_evidence);
+        .filter(|_| cell.durability != Durability::Power);
+    let handler_of_phase = |span: &SpanAccount| {
+        let found = handler(&span.planned, &span.handler)?;
+        Some((span.name.clone(), found))
+    };
+    // The first span is the window itself.
+    let spans = planned.map_or(&[][..], |account| &account.spans);
+    let handler_of_phases = spans.iter().skip(1).filter_map(handler_of_phase).collect();
+    let handler = planned.and_then(|a| handler(&a.planned_handler, &a.handler));
     let generator_busy = (window_s > 0.0).then(|| record.thread_cpu_ns as f64 / 1e9 / window_s);
     let open_at_end = match completed {
         // The backlog: what was due in the window and not worked on at its end, wherever it waits. What failed or was
@@ -180,6 +187,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         fault_injected: !injected.is_empty(),
         negative: record.negative + account.as_ref().map_or(0, |account| account.negative),
         handler,
+        handler_of_phases,
         durability_declared: cell.durability.to_string(),
         durability_read_back: in_force.get("durability").cloned(),
         flushes: material.flushes,
@@ -357,14 +365,13 @@ fn completion(service: &SpanAccount, caller: &SpanRecord, bound: Duration) -> Op
     Some(censored(&samples, missing, bound, 0))
 }
 
-fn handler_evidence(account: &Account) -> Option<Handler> {
-    let (planned, actual) = (
-        portable::decode(&account.planned_handler).ok()?,
-        portable::decode(&account.handler).ok()?,
-    );
+/// What a handler was asked to take against what it took, from two portable histograms.
+fn handler(planned: &str, actual: &str) -> Option<Handler> {
+    let planned = portable::decode(planned).ok()?;
+    let actual = portable::decode(actual).ok()?;
     // Without slowness the plan is "no time": nothing to hold the handler against.
     (planned.max() > 1 && !actual.is_empty()).then(|| Handler {
-        planned_p50_ns: planned.value_at_quantile(0.5) as f64,
+        planned_p50_ns: HANDLER_MEDIAN.map(|quantile| planned.value_at_quantile(quantile) as f64),
         actual_p50_ns: actual.value_at_quantile(0.5) as f64,
         planned_mean_ns: planned.mean(),
         actual_mean_ns: actual.mean(),

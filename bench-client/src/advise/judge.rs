@@ -2,8 +2,9 @@
 
 use super::evidence::{Around, Found, Outside, around, closed_loops, near_payload, open_loops};
 use super::{Basis, Candidate, Cost, Figure, Fit, Met, Needs, Ordering, Reason, Source, Way};
-use crate::claims::part::{Resolution, number, resolution};
+use crate::claims::part::{number, resolution};
 use crate::claims::samples::Metric;
+use crate::results::Arrival;
 use crate::theory::{self, PerSecond};
 use crate::units::{show_bytes, show_ns};
 use bench_proto::Durability;
@@ -374,15 +375,14 @@ fn capacity(sources: &[Source<'_>], needs: &Needs, candidate: Candidate) -> Opti
 
 /// Why no verdict may rest on these cells' p99.
 fn noisy(cells: &[&Found<'_>]) -> Option<String> {
-    cells
-        .iter()
-        .find_map(|found| match resolution(found.run, Metric::AcceptP99) {
-            Resolution::Failed(cell) => Some(format!(
-                "the A/A pair of `{cell}` failed for it in {}: the run is too noisy",
-                found.source
-            )),
-            Resolution::Passed | Resolution::Untested => None,
-        })
+    cells.iter().find_map(|found| {
+        let resolution = resolution(found.run, Metric::AcceptP99, found.cell.cell);
+        let cell = resolution.failed()?;
+        Some(format!(
+            "the A/A pair of `{cell}` failed for it in {}: the run is too noisy",
+            found.source
+        ))
+    })
 }
 
 /// What to mind, run by run.
@@ -403,7 +403,14 @@ pub(super) fn cautions(sources: &[Source<'_>]) -> Vec<String> {
                 "{name}: nobody said that nothing else ran meanwhile (--exclusive)."
             ));
         }
-        if let Resolution::Failed(cell) = resolution(source.run, Metric::CpuPerOp) {
+        // A closed loop's pair and an open one's.
+        let kinds = [true, false].map(|closed| {
+            let mut cells = source.run.trials.iter().map(|trial| &trial.cell);
+            let like = cells.find(|cell| (cell.arrival == Arrival::Closed) == closed);
+            like.map(|like| resolution(source.run, Metric::CpuPerOp, like))
+        });
+        let failed = kinds.iter().flatten().find_map(|kind| kind.failed());
+        if let Some(cell) = failed {
             cautions.push(format!(
                 "{name}: the A/A pair of `{cell}` failed for CPU per order, so the ranks rest on noise."
             ));

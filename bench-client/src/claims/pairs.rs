@@ -1,8 +1,7 @@
 //! REST and gRPC cells that are equal in everything else, and what a saturated pair is compared by.
 
-use super::part::{Resolution, resolution};
 use super::samples::{CellTrials, Metric, Paired, is_base};
-use crate::results::{Arrival, Cell, Run, Value};
+use crate::results::{Arrival, Cell, Value};
 use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
 
@@ -122,16 +121,5 @@ pub fn figure(cell: &CellTrials<'_>, metric: Metric, divisor: f64) -> Value {
         // A lower bound has no upper end.
         Some((low, _)) if bound => Value::interval(estimate.point(), Some((low, f64::INFINITY))),
         ends => Value::interval(estimate.point(), ends),
-    }
-}
-
-/// Said in a table's note where the metric's A/A pair did not pass.
-pub fn caveat(run: &Run, metric: Metric) -> String {
-    match resolution(run, metric) {
-        Resolution::Failed(cell) => format!(
-            " The A/A pair of `{cell}` failed for {}: read it with care.",
-            metric.name()
-        ),
-        _ => String::new(),
     }
 }

@@ -5,34 +5,65 @@ use super::combine::Judged;
 use super::measured::Measured;
 use super::rules::{Decision, Interval, Rule};
 use super::samples::{CellTrials, KEPT, Metric, Paired, Sample, cells, is_twin};
-use crate::results::{Part, Run, Trial, Verdict};
+use crate::results::{Arrival, Cell, Part, Run, Trial, Verdict};
 use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, aa, binomial};
 
-/// What an A/A pair says of a metric in this run.
+/// What the A/A pairs say of a metric in this run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Resolution {
     /// Every pair passed.
     Passed,
-    /// One did not: its cell.
-    Failed(String),
-    /// There was none.
+    /// One scattered too much: its cell, and the factor that chance alone may make of nothing.
+    Noisy(String, f64),
+    /// One was not alike, by more than chance: its cell.
+    Biased(String),
+    /// There was none that could tell.
     Untested,
 }
 
-/// The run's A/A pairs for a metric. A claim on p99 falls with the pair's p99, not with its throughput.
-pub fn resolution(run: &Run, metric: Metric) -> Resolution {
+impl Resolution {
+    /// The cell of the pair that did not pass.
+    pub fn failed(&self) -> Option<&str> {
+        match self {
+            Self::Noisy(cell, _) | Self::Biased(cell) => Some(cell),
+            Self::Passed | Self::Untested => None,
+        }
+    }
+
+    /// The worse of two.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Biased(cell), _) | (_, Self::Biased(cell)) => Self::Biased(cell),
+            (Self::Noisy(a, by), Self::Noisy(_, less)) if by >= less => Self::Noisy(a, by),
+            (_, Self::Noisy(cell, by)) | (Self::Noisy(cell, by), _) => Self::Noisy(cell, by),
+            (Self::Passed, _) | (_, Self::Passed) => Self::Passed,
+            (Self::Untested, Self::Untested) => Self::Untested,
+        }
+    }
+}
+
+/// What the run's A/A pairs say of a metric in a cell like this: pairs under the same kind of load, for a closed loop's
+/// latency says nothing of an open one's. A claim on p99 falls with the pair's p99, not with its throughput. A pair
+/// without an interval (a single block) tells nothing.
+pub fn resolution(run: &Run, metric: Metric, like: &Cell) -> Resolution {
+    let is_closed = |cell: &Cell| cell.arrival == Arrival::Closed;
     let mut found = Resolution::Untested;
     for experiment in super::samples::experiments(run) {
         for (first, second) in twins(&cells(run, experiment)) {
-            let paired = Paired::of(second, first, |t| metric.of(t), |t| metric.of(t));
-            if paired.blocks.is_empty() {
+            if is_closed(first.cell) != is_closed(like) {
                 continue;
             }
-            if !Estimate::of_ratios(&paired.ratios(true)).is_some_and(|e| aa::passes(&e)) {
-                return Resolution::Failed(first.cell.id.clone());
-            }
-            found = Resolution::Passed;
+            let paired = Paired::of(second, first, |t| metric.of(t), |t| metric.of(t));
+            let estimate = Estimate::of_ratios(&paired.ratios(true));
+            let cell = first.cell.id.clone();
+            let here = match estimate.as_ref().and_then(aa::outcome) {
+                Some(aa::Outcome::Passed) => Resolution::Passed,
+                Some(aa::Outcome::Noisy(by)) => Resolution::Noisy(cell, by),
+                Some(aa::Outcome::Biased) => Resolution::Biased(cell),
+                None => Resolution::Untested,
+            };
+            found = found.and(here);
         }
     }
     found
@@ -122,11 +153,26 @@ pub fn judge_paired(
         (q.says)(&show(&measured, interval, q.rule)),
         paired.blocks.len()
     );
-    let finding = match resolution(run, q.metric) {
-        Resolution::Untested => format!("{finding} (no A/A pair ran for it)"),
-        _ => finding,
+    let resolution = of.first().map_or(Resolution::Untested, |cell| {
+        resolution(run, q.metric, cell.cell)
+    });
+    let before = decision.verdict;
+    let (finding, (decision, p)) = match &resolution {
+        Resolution::Untested => (
+            format!("{finding} (no A/A pair tells of it)"),
+            (decision, p),
+        ),
+        Resolution::Noisy(_, by) => {
+            let shaken = shaken(paired, q.rule, (decision, p), *by);
+            (
+                format!("{finding} (an A/A pair: up to {}×)", number(*by)),
+                shaken,
+            )
+        }
+        Resolution::Passed | Resolution::Biased(_) => (finding, (decision, p)),
     };
-    let doubt = doubt(run, q, paired, decision, of);
+    let turned = decision.verdict != before;
+    let doubt = doubt(&resolution, q, paired, (decision, turned), of);
     let mut judged = Judged {
         part: part(q, decision.verdict, cells, finding),
         p: Some(p),
@@ -288,12 +334,30 @@ fn spaced(rule: Rule) -> String {
     }
 }
 
+/// The decision where an A/A pair scattered by a factor: what is left if chance made so much of the ratio, either way.
+fn shaken(paired: &Paired, rule: Rule, found: (Decision, f64), by: f64) -> (Decision, f64) {
+    let undecided = Decision {
+        verdict: Verdict::Inconclusive,
+        beyond: None,
+    };
+    [by, 1.0 / by].into_iter().fold(found, |(decision, p), by| {
+        let there = paired.scaled(by).measured(true, Some(1e6));
+        match there.and_then(|measured| measured.judge(rule)) {
+            Some((other, q)) if other.verdict == decision.verdict => {
+                let beyond = decision.beyond.filter(|_| other.beyond == decision.beyond);
+                (Decision { beyond, ..decision }, p.max(q))
+            }
+            _ => (undecided, 1.0),
+        }
+    })
+}
+
 /// Why a decision may not stand.
 fn doubt(
-    run: &Run,
+    resolution: &Resolution,
     q: &Question<'_>,
     paired: &Paired,
-    decision: Decision,
+    (decision, turned): (Decision, bool),
     cells: &[&CellTrials<'_>],
 ) -> Option<String> {
     if let Some(cell) = cells.iter().find(|c| !c.has_headline()) {
@@ -312,11 +376,21 @@ fn doubt(
             paired.excluded.join("; ")
         ));
     }
-    if let Resolution::Failed(cell) = resolution(run, q.metric) {
-        return Some(format!(
-            "the A/A pair of `{cell}` failed for {}: the run is too noisy or biased for it",
-            q.metric.name()
-        ));
+    match resolution {
+        Resolution::Biased(cell) => {
+            return Some(format!(
+                "the arms of the A/A pair of `{cell}` are not alike in {}: the run is biased for it",
+                q.metric.name()
+            ));
+        }
+        Resolution::Noisy(cell, by) if turned => {
+            return Some(format!(
+                "the A/A pair of `{cell}` scattered by up to {}× in {}, too much for a verdict here",
+                number(*by),
+                q.metric.name()
+            ));
+        }
+        _ => {}
     }
     if paired.any_suspect() {
         let clean = paired

@@ -63,7 +63,7 @@ pub fn failed_aa(ratios: &[Ratio]) -> Vec<String> {
     for r in ratios.iter().filter(|r| r.aa_passed == Some(false)) {
         let found = match (r.low, r.high) {
             (Some(low), Some(high)) => format!("{} [{low:.2}, {high:.2}]", r.metric),
-            _ => format!("{} (too few blocks for an interval)", r.metric),
+            _ => format!("{} (a single block has no interval)", r.metric),
         };
         match pairs.iter_mut().find(|(cell, _)| *cell == r.denominator) {
             Some((_, metrics)) => metrics.push(found),
@@ -72,7 +72,7 @@ pub fn failed_aa(ratios: &[Ratio]) -> Vec<String> {
     }
     let sentence = |(cell, metrics): (&str, Vec<String>)| {
         format!(
-            "The A/A pair of `{cell}` did not pass, so no verdict rests on it: {}.",
+            "The A/A pair of `{cell}` did not pass, so verdicts stand only where so much would not turn them: {}.",
             metrics.join(", ")
         )
     };
@@ -144,7 +144,9 @@ fn row(
     let measured = paired.measured(true, None);
     let ends = |e: &Estimate| e.interval(level);
     let interval = estimate.as_ref().and_then(ends);
+    // A pair is compared as observed: what limits one arm limits the other.
     let open = measured
+        .filter(|_| !is_aa)
         .map(|m| (m.open_low, m.open_high))
         .unwrap_or_default();
     let clean = if paired.any_suspect() {

@@ -262,6 +262,15 @@ impl Paired {
         self.blocks.iter().any(|(.., suspect)| *suspect)
     }
 
+    /// The same, as if everything above the line were so many times as much.
+    pub fn scaled(&self, by: f64) -> Self {
+        let mut scaled = self.clone();
+        for (_, above, ..) in &mut scaled.blocks {
+            *above *= by;
+        }
+        scaled
+    }
+
     /// The ratio of each block.
     pub fn ratios(&self, with_suspect: bool) -> Vec<f64> {
         self.used(with_suspect).map(|(_, a, b, _)| a / b).collect()

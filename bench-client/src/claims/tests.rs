@@ -196,7 +196,7 @@ fn a_slow_phase_known_only_as_a_bound_still_shows_the_effect() {
 }
 
 #[test]
-fn a_failed_aa_pair_makes_what_rests_on_its_metric_inconclusive() {
+fn a_biased_aa_pair_makes_what_rests_on_its_metric_inconclusive() {
     let mut run = planted();
     spoil(
         &mut run,
@@ -207,7 +207,7 @@ fn a_failed_aa_pair_makes_what_rests_on_its_metric_inconclusive() {
     assert_eq!(row.verdict, Verdict::Inconclusive);
     assert!(
         row.reason
-            .contains("A/A pair of `rest-O3-c32` failed for throughput_per_s"),
+            .contains("arms of the A/A pair of `rest-O3-c32` are not alike in throughput_per_s"),
         "{}",
         row.reason
     );
@@ -223,6 +223,60 @@ fn a_failed_aa_pair_makes_what_rests_on_its_metric_inconclusive() {
     );
     let failed = ratios::failed_aa(&ratios::ratios(&run));
     assert_eq!(failed.len(), 1, "{failed:?}");
+}
+
+/// The arms of `capacity`'s pair apart by a factor, up in one block and down in the next.
+fn scattered(by: f64) -> Run {
+    let mut run = planted();
+    spoil(
+        &mut run,
+        |t| t.cell.arm.is_some() && t.experiment == "capacity",
+        |t| {
+            let up = t.block % 2 == 0;
+            t.throughput_per_s *= if up { by } else { 1.0 / by };
+        },
+    );
+    run
+}
+
+#[test]
+fn a_noisy_aa_pair_takes_the_verdicts_that_so_much_noise_would_turn_and_no_others() {
+    // gRPC carries 0.5× with O3 and 5× with O100, of claimed 3–10×.
+    let some = of(&scattered(1.15), "grpc-thr-3-10x");
+    assert_eq!(some.verdict, Verdict::Depends, "{}", some.reason);
+    assert!(
+        some.reason.contains("(an A/A pair: up to 1.29×)"),
+        "{}",
+        some.reason
+    );
+    let small = part(&some, "throughput O3");
+    assert_eq!(small.beyond.as_deref(), Some("reversed"));
+    // 5 ÷ 2.08 is no longer inside the band; 0.5 × 2.08 is below it still, but no longer below 1.
+    let much = of(&scattered(1.5), "grpc-thr-3-10x");
+    let (small, large) = (part(&much, "throughput O3"), part(&much, "throughput O100"));
+    assert_eq!(
+        (small.verdict, small.beyond.as_deref()),
+        (Verdict::Refuted, None)
+    );
+    assert_eq!(large.verdict, Verdict::Inconclusive);
+    assert!(
+        large
+            .reason
+            .contains("scattered by up to 2.08× in throughput_per_s, too much"),
+        "{}",
+        large.reason
+    );
+}
+
+#[test]
+fn a_closed_loops_pair_says_nothing_of_an_open_loops_latency() {
+    let mut run = planted();
+    spoil(
+        &mut run,
+        |t| t.cell.arm.is_some() && t.experiment == "capacity",
+        |t| t.accept_ns.p50 = t.accept_ns.p50.map(|p50| p50 * 3),
+    );
+    assert_eq!(of(&run, "grpc-lat-3-10x").verdict, Verdict::Refuted);
 }
 
 #[test]
@@ -427,7 +481,7 @@ fn without_an_aa_pair_the_finding_says_so() {
     let row = of(&run, "grpc-thr-3-10x");
     assert_eq!(row.verdict, Verdict::Depends);
     assert!(
-        row.reason.contains("no A/A pair ran for it"),
+        row.reason.contains("no A/A pair tells of it"),
         "{}",
         row.reason
     );

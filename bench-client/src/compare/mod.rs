@@ -7,10 +7,10 @@ mod tests;
 
 pub use comparable::{Difference, differences};
 
-use crate::claims::part::{Resolution, resolution};
+use crate::claims::part::resolution;
 use crate::claims::ratios::metrics;
 use crate::claims::samples::{CellTrials, Metric, Paired, cells, experiments, is_base};
-use crate::results::{Manifest, Run, State};
+use crate::results::{Arrival, Cell, Manifest, Run, State};
 use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
 use serde::Serialize;
@@ -338,7 +338,7 @@ fn row(
     let mde = all.ratio.minimum_detectable();
     let (verdict, why) = if found == Verdict::Undecided {
         (found, Some(why_undecided(&all)))
-    } else if let Some(doubt) = doubts.about(metric) {
+    } else if let Some(doubt) = doubts.about(metric, before.cell) {
         (Verdict::Undecided, Some(format!("{found}, but {doubt}")))
     } else if any_suspect && clean() != found {
         let why = format!("{found} with SUSPECT trials, {} without them", clean());
@@ -387,10 +387,10 @@ fn would_have_seen(mde: f64) -> String {
     )
 }
 
-/// Which metrics' A/A pairs failed in one of the runs: looked up once for each metric.
+/// Which metrics' A/A pairs failed in one of the runs: looked up once for each metric and kind of load.
 struct Doubts<'r> {
     runs: [&'r Run; 2],
-    known: Vec<(Metric, Option<String>)>,
+    known: Vec<((Metric, bool), Option<String>)>,
 }
 
 impl<'r> Doubts<'r> {
@@ -401,23 +401,25 @@ impl<'r> Doubts<'r> {
         }
     }
 
-    fn about(&mut self, metric: Metric) -> Option<String> {
-        if let Some((_, doubt)) = self.known.iter().find(|(known, _)| *known == metric) {
+    fn about(&mut self, metric: Metric, like: &Cell) -> Option<String> {
+        let asked = (metric, like.arrival == Arrival::Closed);
+        if let Some((_, doubt)) = self.known.iter().find(|(known, _)| *known == asked) {
             return doubt.clone();
         }
-        let failed = |(run, which): (&Run, &str)| match resolution(run, metric) {
-            Resolution::Failed(cell) => Some(format!(
+        let failed = |(run, which): (&Run, &str)| {
+            let resolution = resolution(run, metric, like);
+            let cell = resolution.failed()?;
+            Some(format!(
                 "the {which} run's A/A pair of `{cell}` failed for {}: it is too noisy or biased for it",
                 metric.name()
-            )),
-            _ => None,
+            ))
         };
         let doubt = self
             .runs
             .into_iter()
             .zip(["first", "second"])
             .find_map(failed);
-        self.known.push((metric, doubt.clone()));
+        self.known.push((asked, doubt.clone()));
         doubt
     }
 }

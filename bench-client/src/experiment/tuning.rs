@@ -5,8 +5,11 @@ use super::cells::{IN_FLIGHT, SMALL, closed};
 use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
 use crate::claims::pairs;
-use crate::claims::samples::{self, CellTrials, Metric, is_base};
-use crate::results::{self, Run, Table, Value};
+use crate::claims::samples::{self, CellTrials, Metric, Paired, Sample, is_base};
+use crate::load::Stop;
+use crate::results::{self, Run, Table, Trial, Value};
+use crate::stats::Estimate;
+use crate::stats::estimate::LEVEL;
 use bench_proto::Durability;
 use bench_transport::Transport;
 use std::time::Duration;
@@ -31,7 +34,8 @@ const LINGERS: [u64; 4] = [0, 1, 5, 50];
 const PREFETCHES: [u16; 4] = [1, 10, 100, 1_000];
 const NO_PREFETCH: u16 = u16::MAX;
 /// Confirms awaited at once; a closed loop has as many publishes open as callers.
-const WINDOWS: [usize; 3] = [1, IN_FLIGHT, 1_024];
+const WINDOWS: [usize; 3] = [1, IN_FLIGHT, MANY];
+const MANY: usize = 1_024;
 /// A topic made without saying how many has one.
 const DEFAULT_PARTITIONS: i32 = 1;
 
@@ -46,8 +50,18 @@ fn groups(suite: Suite) -> Vec<Group> {
         };
         LINGERS.map(lingering).into()
     });
-    let windows = [Transport::Queue, Transport::Stream]
-        .map(|transport| -> Group { WINDOWS.map(|callers| cell(transport, callers)).into() });
+    let windows = [Transport::Queue, Transport::Stream].map(|transport| -> Group {
+        let of = |callers| match callers {
+            // So many wait a tenth of a second each: a window of half a second would hold little but their beginning.
+            MANY if suite != Suite::Quick => Cell {
+                warmup: Duration::from_secs(1),
+                stop: Stop::after(Duration::from_secs(3)),
+                ..cell(transport, callers)
+            },
+            _ => cell(transport, callers),
+        };
+        WINDOWS.map(of).into()
+    });
     let prefetches: Group = PREFETCHES
         .into_iter()
         .chain([NO_PREFETCH])
@@ -96,14 +110,17 @@ fn analysis(run: &Run) -> Vec<Table> {
             ("transport", ""),
             ("what is set", ""),
             ("in flight", ""),
-            ("orders per second", "1/s"),
+            ("accepted per second", "1/s"),
+            ("÷ matched", "×"),
+            ("completed per second", "1/s"),
             ("÷ matched", "×"),
             ("CPU per order", "µs"),
             ("÷ matched", "×"),
         ],
     )
     .with_note(
-        "Matched: linger 0, prefetch 100, 4 partitions, a classic queue, as many in flight. The confirm window is what is in flight. \
+        "Where fewer are completed than accepted a backlog grows: what is completed is then the consumer's own limit, what is accepted \
+         the producer's, and neither is a headline. Matched: linger 0, prefetch 100, 4 partitions, a classic queue, as many in flight. The confirm window is what is in flight. \
          librdkafka's defaults are linger 5 ms, a topic's one partition; AMQP's is no prefetch limit (here 65,535). A quorum queue \
          is of class `power`, a classic one of `process`: its row says what the class costs, not which queue is better.",
     );
@@ -118,23 +135,60 @@ fn analysis(run: &Run) -> Vec<Table> {
             let matched = mine
                 .iter()
                 .find(|c| c.cell.in_flight == cell.cell.in_flight && what(c.cell) == MATCHED);
-            let against = |metric| match matched {
+            let against = |of: &dyn Fn(&CellTrials<'_>, &CellTrials<'_>) -> Value| match matched {
                 Some(matched) if matched.cell.id == cell.cell.id => Value::number(1.0),
-                Some(matched) => pairs::ratio(cell, matched, metric),
+                Some(matched) => of(cell, matched),
                 None => Value::missing("its matched cell was not run"),
             };
             table.push(vec![
                 transport.into(),
                 what(cell.cell).into(),
                 Value::maybe(cell.cell.in_flight.map(f64::from), "an open loop"),
-                pairs::figure(cell, Metric::Throughput, 1.0),
-                against(Metric::Throughput),
+                rate(cell, accepted_per_s),
+                against(&|cell, matched| quotient(cell, matched, accepted_per_s)),
+                rate(cell, completed_per_s),
+                against(&|cell, matched| quotient(cell, matched, completed_per_s)),
                 pairs::figure(cell, Metric::CpuPerOp, 1.0),
-                against(Metric::CpuPerOp),
+                against(&|cell, matched| pairs::ratio(cell, matched, Metric::CpuPerOp)),
             ]);
         }
     }
     vec![table]
+}
+
+/// Confirmed in the measured window, by its series.
+fn accepted_per_s(trial: &Trial) -> Option<Sample> {
+    let inside = trial
+        .series
+        .iter()
+        .filter(|bin| bin.start_s < trial.window_s);
+    let accepted: u64 = inside.map(|bin| bin.accepted).sum();
+    (trial.window_s > 0.0).then(|| Sample::exact(accepted as f64 / trial.window_s))
+}
+
+fn completed_per_s(trial: &Trial) -> Option<Sample> {
+    Metric::Throughput.of(trial)
+}
+
+/// A rate of a cell over its blocks, whether it was sustained or not.
+fn rate(cell: &CellTrials<'_>, of: fn(&Trial) -> Option<Sample>) -> Value {
+    let rates: Option<Vec<f64>> = cell.kept().map(|t| of(t).map(|rate| rate.value)).collect();
+    match rates.as_deref().and_then(Estimate::of_ratios) {
+        Some(estimate) => Value::interval(estimate.point(), estimate.interval(LEVEL)),
+        None => Value::missing("no block of it counts"),
+    }
+}
+
+/// The ratio of two cells' rates, block by block.
+fn quotient(
+    above: &CellTrials<'_>,
+    below: &CellTrials<'_>,
+    of: fn(&Trial) -> Option<Sample>,
+) -> Value {
+    match Paired::of(above, below, of, of).measured(true, None) {
+        Some(measured) => Value::interval(measured.ratio.point(), measured.ratio.interval(LEVEL)),
+        None => Value::missing("no block has both"),
+    }
 }
 
 const MATCHED: &str = "as matched";

@@ -21,7 +21,7 @@ fn healthy() -> Evidence {
             reordered: Some(0),
         },
         handler: Some(Handler {
-            planned_p50_ns: 1e6,
+            planned_p50_ns: [1e6; 2],
             actual_p50_ns: 1.06e6,
             planned_mean_ns: 1e6,
             actual_mean_ns: 1.1e6,
@@ -104,7 +104,7 @@ fn a_handler_off_its_plan_is_invalid() {
     let long = |ns| {
         spoilt(|e| {
             e.handler = Some(Handler {
-                planned_p50_ns: 2e8,
+                planned_p50_ns: [2e8; 2],
                 actual_p50_ns: ns,
                 planned_mean_ns: 2e8,
                 actual_mean_ns: 2e8,
@@ -113,6 +113,35 @@ fn a_handler_off_its_plan_is_invalid() {
     };
     assert_eq!(long(2.05e8).state, State::Valid);
     assert_eq!(long(2.2e8).state, State::Invalid);
+    // Half of the orders take 5 ms and half 50: a median on either side is as planned; beyond them it is not.
+    let jumps = |actual_p50_ns| Handler {
+        planned_p50_ns: [5e6, 5e7],
+        actual_p50_ns,
+        planned_mean_ns: 2.75e7,
+        actual_mean_ns: 2.75e7,
+    };
+    for as_planned in [5.1e6, 5.1e7] {
+        assert_eq!(off_plan(&jumps(as_planned)), Vec::<String>::new());
+    }
+    assert!(off_plan(&jumps(6e7))[0].contains("median was 60000 µs where 50000 µs"));
+    assert!(off_plan(&jumps(4e6))[0].contains("median was 4000 µs where 5000 µs"));
+}
+
+#[test]
+fn a_phase_off_its_plan_is_invalid_though_the_whole_window_is_not() {
+    let found = spoilt(|e| {
+        let late = Handler {
+            actual_p50_ns: 2e6,
+            ..e.handler.unwrap()
+        };
+        let well = e.handler.unwrap();
+        e.handler_of_phases = vec![("before".into(), well), ("slow".into(), late)];
+    });
+    says(
+        &found,
+        State::Invalid,
+        "in 'slow' the handler's median was 2000 µs where 1000 µs",
+    );
 }
 
 #[test]
