@@ -1,33 +1,22 @@
 //! One ad-hoc load run on every transport, real brokers included: counts, ledgers and bytes, never a time.
 
+mod common;
+
 use assert_cmd::Command;
+use common::{json, without_brokers};
 use serde_json::Value;
 
 const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];
 
-/// Whether the tests were told to do without brokers; otherwise a missing broker fails them.
+/// Whether there is no broker for it.
 fn skipped(transport: &str) -> bool {
-    let skip = matches!(transport, "queue" | "stream")
-        && std::env::var_os("HOPBENCH_SKIP_BROKERS").is_some_and(|value| value == "1");
-    if skip {
-        eprintln!("{transport} skipped: HOPBENCH_SKIP_BROKERS=1");
-    }
-    skip
+    matches!(transport, "queue" | "stream") && without_brokers()
 }
 
 /// Runs `load --json` and returns the trial and the exit status.
 fn load(transport: &str, arguments: &[&str]) -> (Value, i32) {
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(std::time::Duration::from_secs(120))
-        .args(["load", "--json", "--transport", transport])
-        .args(arguments)
-        .output()
-        .expect("it runs");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    let trial = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{transport}: {error}; it said: {complaint}"));
-    (trial, output.status.code().expect("it was not killed"))
+    let what = ["load", "--json", "--transport", transport];
+    json(&[&what[..], arguments].concat())
 }
 
 #[test]

@@ -1,34 +1,14 @@
 //! Calls over the real brokers, through the program: what a reply carries, what a dead worker looks like, and the two
 //! experiments on it. Counts, ledgers, bytes and structure, never a time.
 
-use assert_cmd::Command;
+mod common;
+
+use common::{json, without_brokers};
 use serde_json::Value;
 
 /// Way of the reply by transport.
 const OVER_BROKER: [(&str, &str); 3] =
     [("queue", "direct"), ("queue", "queue"), ("stream", "topic")];
-
-/// Whether the tests were told to do without brokers; otherwise a missing broker fails them.
-fn without_brokers() -> bool {
-    let skip = std::env::var_os("HOPBENCH_SKIP_BROKERS").is_some_and(|value| value == "1");
-    if skip {
-        eprintln!("brokers skipped: HOPBENCH_SKIP_BROKERS=1");
-    }
-    skip
-}
-
-/// Runs the program and returns the JSON it prints.
-fn json(arguments: &[&str]) -> Value {
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(std::time::Duration::from_secs(240))
-        .args(arguments)
-        .output()
-        .expect("it runs");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{arguments:?}: {error}; it said: {complaint}"))
-}
 
 fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("a count: {value}"))
@@ -39,7 +19,7 @@ fn a_call_over_a_broker_ends_with_the_verified_answer_of_its_own_order() {
     if without_brokers() {
         return;
     }
-    let direct = json(&[
+    let (direct, _) = json(&[
         "load",
         "--json",
         "--transport",
@@ -51,7 +31,7 @@ fn a_call_over_a_broker_ends_with_the_verified_answer_of_its_own_order() {
     ]);
     for (transport, via) in OVER_BROKER {
         for durability in ["none", "process"] {
-            let trial = json(&[
+            let (trial, _) = json(&[
                 "load",
                 "--json",
                 "--transport",
@@ -101,7 +81,7 @@ fn replies_that_come_after_the_deadline_are_counted_and_their_orders_recovered()
         return;
     }
     for (transport, via) in OVER_BROKER {
-        let trial = json(&[
+        let (trial, _) = json(&[
             "load",
             "--json",
             "--transport",
@@ -167,7 +147,7 @@ fn check_kill(trial: &Value) {
 #[test]
 fn a_killed_worker_is_an_error_at_once_where_it_is_called_directly() {
     for transport in ["tcp", "rest", "grpc"] {
-        let trial = json(&[
+        let (trial, _) = json(&[
             "load",
             "--json",
             "--transport",
@@ -204,7 +184,7 @@ fn both_experiments_run_on_every_way_and_their_claim_is_judged() {
         "rest,grpc"
     };
     let ways = if all { 5 } else { 2 };
-    let run = json(&[
+    let (run, _) = json(&[
         "run",
         "rpc",
         "rpc-kill",

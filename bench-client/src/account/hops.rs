@@ -1,7 +1,8 @@
 //! The services of a topology, each against the user and against those that call it, and all of them joined by the
 //! Stamps of their ledgers. Pure.
 
-use super::{Material, ServiceAccount, handler};
+use super::evidence::handler;
+use super::{Material, ServiceAccount};
 use crate::cell::Cell;
 use crate::load::Record;
 use crate::results::{Effects, Hop, HopCalls, HopPhase, Latency, Reached, Sent};

@@ -1,26 +1,34 @@
 //! From what was recorded and read to the trial that results keep: balances the ledgers, divides by the right
 //! counts, gathers the evidence and has it judged. Pure: it measures nothing.
 
+mod counters;
+mod evidence;
 mod hops;
 mod probe;
+mod settings;
+mod spans;
 mod timeline;
+
+pub use settings::flatten;
 
 use crate::cell::Cell;
 use crate::fault::{Seen, by_error};
-use crate::load::{Mode, Record, SpanRecord};
+use crate::load::{Mode, Record};
 use crate::meters::{Usage, Wire};
-use crate::results::{self, Bytes, CpuPerOp, InstructionsPerOp, Latency, Phase, SeriesBin};
+use crate::results::{self, Bytes, CpuPerOp, InstructionsPerOp};
 use crate::service::Injected;
 use crate::stats::histogram as portable;
 use crate::stats::latency::{Beside, Minimum, summarise};
-use crate::validity::{Evidence, HANDLER_MEDIAN, Handler, Little, judge};
+use crate::validity::{Evidence, judge};
 use bench_proto::control::{Account, SpanAccount};
 use bench_proto::ledger::Balance;
 use bench_proto::{Durability, ServiceLedger};
 use bench_transport::Counters;
+use counters::counters;
+use evidence::{handler, little};
+use spans::{bound_of, censored, completion, phases};
 use std::collections::BTreeMap;
-use std::time::Duration;
-use timeline::{drain, series};
+use timeline::series;
 
 /// What the callers saw beside their outcomes, over all generator threads.
 #[derive(Clone, Debug, Default)]
@@ -333,162 +341,4 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         lateness_ns: lateness,
         ..results::Trial::default()
     }
-}
-
-/// What a censored operation is known to have exceeded: its deadline, or what was waited for it.
-fn bound_of(cell: &Cell) -> Duration {
-    cell.timeout
-}
-
-fn censored(
-    samples: &hdrhistogram::Histogram<u64>,
-    censored: u64,
-    bound: Duration,
-    negative: u64,
-) -> Latency {
-    summarise(
-        samples,
-        Beside {
-            negative,
-            censored,
-            bound_ns: bound.as_nanos() as u64,
-        },
-        Minimum::Trial,
-    )
-}
-
-/// Completion over the operations planned in a span; accepted but never completed counts as above the bound.
-fn completion(service: &SpanAccount, caller: &SpanRecord, bound: Duration) -> Option<Latency> {
-    let samples = portable::decode(&service.completion).ok()?;
-    let acknowledged = caller.accept.len() - caller.refused;
-    let missing = acknowledged.saturating_sub(samples.len());
-    Some(censored(&samples, missing, bound, 0))
-}
-
-/// What a handler was asked to take against what it took, from two portable histograms.
-fn handler(planned: &str, actual: &str) -> Option<Handler> {
-    let planned = portable::decode(planned).ok()?;
-    let actual = portable::decode(actual).ok()?;
-    // Without slowness the plan is "no time": nothing to hold the handler against.
-    (planned.max() > 1 && !actual.is_empty()).then(|| Handler {
-        planned_p50_ns: HANDLER_MEDIAN.map(|quantile| planned.value_at_quantile(quantile) as f64),
-        actual_p50_ns: actual.value_at_quantile(0.5) as f64,
-        planned_mean_ns: planned.mean(),
-        actual_mean_ns: actual.mean(),
-    })
-}
-
-fn little(cell: &Cell, record: &Record, window: &SpanRecord, window_s: f64) -> Option<Little> {
-    let Mode::Closed { callers, think } = &cell.mode else {
-        return None;
-    };
-    (window_s > 0.0 && !window.accept.is_empty()).then(|| Little {
-        in_flight: (*callers as u32 * cell.threads) as f64,
-        accepted_per_s: record.accepted_in_window as f64 / window_s,
-        mean_accept_s: window.accept.mean() / 1e9 + think.as_secs_f64(),
-        operations: window.accept.len(),
-    })
-}
-
-fn counters(observed: &Observed, account: Option<&Account>) -> BTreeMap<String, u64> {
-    let mut counted: BTreeMap<String, u64> = observed
-        .counters
-        .named()
-        .map(|(name, count)| (name.to_string(), count))
-        .collect();
-    counted.extend(
-        observed
-            .failures
-            .iter()
-            .map(|(name, (count, _))| (format!("failed: {name}"), *count)),
-    );
-    counted.insert("wrong answers".into(), observed.wrong);
-    if let Some(account) = account {
-        counted.extend([
-            ("unstamped".to_string(), account.unstamped),
-            ("foreign".to_string(), account.foreign),
-            ("redelivered".to_string(), account.redelivered),
-            ("failures planned".to_string(), account.failed),
-            ("shed".to_string(), account.shed),
-        ]);
-        if let Some(planted) = &account.planted {
-            counted.extend(
-                planted
-                    .iter()
-                    .map(|(name, count)| (format!("planted: {name}"), *count)),
-            );
-        }
-        counted.extend(
-            account
-                .refused
-                .iter()
-                .map(|(name, count)| (format!("refused: {name}"), *count)),
-        );
-        counted.extend(
-            account
-                .malformed
-                .iter()
-                .map(|(name, count)| (format!("rejected: {name}"), *count)),
-        );
-    }
-    counted.retain(|_, count| *count > 0);
-    counted
-}
-
-fn phases(
-    cell: &Cell,
-    record: &Record,
-    account: Option<&Account>,
-    series: &[SeriesBin],
-) -> Vec<Phase> {
-    let bound = bound_of(cell);
-    let phase = |(index, span): (usize, &SpanRecord)| {
-        let service = account.and_then(|account| account.spans.get(index));
-        let (backlog_at_end, drain_s) = drain(series, span.plan.end.as_secs_f64());
-        Phase {
-            completed: service.map(|service| service.completed),
-            completion_ns: service.and_then(|service| completion(service, span, bound)),
-            backlog_at_end,
-            drain_s,
-            ..caller_side(span, bound)
-        }
-    };
-    // Index 0 of both sides is the whole window.
-    record.spans.iter().enumerate().skip(1).map(phase).collect()
-}
-
-/// What the caller knows of a phase.
-fn caller_side(span: &SpanRecord, bound: Duration) -> Phase {
-    Phase {
-        name: span.plan.name.clone(),
-        start_s: span.plan.start.as_secs_f64(),
-        end_s: span.plan.end.as_secs_f64(),
-        planned: span.planned,
-        acknowledged: span.accept.len() - span.refused,
-        refused: span.refused,
-        failed: span.failed,
-        timed_out: span.timed_out,
-        accept_ns: censored(&span.accept, span.censored(), bound, 0),
-        ..Phase::default()
-    }
-}
-
-/// Flattens nested settings into `prefix.name` → value.
-pub fn flatten(prefix: &str, value: &serde_json::Value) -> BTreeMap<String, String> {
-    let mut flat = BTreeMap::new();
-    match value {
-        serde_json::Value::Object(fields) => {
-            for (name, value) in fields {
-                flat.extend(flatten(&format!("{prefix}.{name}"), value));
-            }
-        }
-        serde_json::Value::Null => {}
-        serde_json::Value::String(text) => {
-            flat.insert(prefix.into(), text.clone());
-        }
-        other => {
-            flat.insert(prefix.into(), other.to_string());
-        }
-    }
-    flat
 }

@@ -1,6 +1,7 @@
 //! What the probe's requests say: by phase, as the caller saw them, and held against the service's own count. Pure.
 
-use super::{Material, bound_of, caller_side};
+use super::Material;
+use super::spans::{bound_of, caller_side};
 use crate::results::{Phase, Probe, State};
 use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::validity;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::claims::fixture::{latency, planted};
-use crate::results::Trial;
+use crate::results::{State, Trial};
 
 /// About 1 % of noise that no other trial shares; it adds up to nothing over the blocks of a cell.
 const NOISE: [f64; 7] = [0.0, 0.011, -0.008, 0.004, -0.012, 0.006, -0.003];

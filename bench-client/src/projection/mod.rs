@@ -2,15 +2,18 @@
 //! projected, not measured, and says so beside what it rests on: the user's own input, or what a run measured of one
 //! order ([`Rests`]). Pure: it starts nothing and reads no file.
 
+mod course;
+mod lines;
 mod rests;
+#[cfg(test)]
+mod tests;
 
 pub use rests::{CpuUs, Rests, of_run};
 
-use crate::theory::{
-    self, Corner, Orders, PerSecond, Share, Stage, backlog, capacity, drain, in_flight, oldest,
-    workers_needed,
-};
+use crate::theory::{PerSecond, capacity};
 use crate::units::show_ns;
+use course::course;
+use lines::Lines;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -21,8 +24,6 @@ pub const MARK: &str = "projected, not measured";
 const RATES: std::ops::RangeInclusive<f64> = 1.0 / 3_600.0..=1e9;
 /// Erlang's recursion takes a step per worker.
 const MOST_WORKERS: u64 = 10_000_000;
-/// A course is drawn to its end, or for so many times the event's length.
-const MOST_LENGTHS: u32 = 20;
 
 /// Somebody's own numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -224,261 +225,6 @@ pub fn project(ask: &Ask, measured: Vec<Rests>, without: &str) -> Result<Project
     })
 }
 
-const INPUTS: &str = "your numbers";
-const WELL: &str = "all is well";
-
-struct Lines(Vec<Figure>);
-
-impl Lines {
-    fn add(
-        &mut self,
-        when: &str,
-        what: impl Into<String>,
-        amount: Amount,
-        formula: &'static str,
-        rests_on: impl Into<String>,
-    ) {
-        self.0.push(Figure {
-            when: when.into(),
-            what: what.into(),
-            amount,
-            formula,
-            rests_on: rests_on.into(),
-            kind: MARK,
-        });
-    }
-
-    /// Before anything happens.
-    fn well(&mut self, ask: &Ask) {
-        let offered = in_flight(ask.rate, ask.service_time);
-        let poisson = "your numbers; Poisson arrivals, exponential times";
-        self.add(
-            WELL,
-            "capacity",
-            Amount::OrdersPerSecond(ask.capacity().0),
-            "μ = workers ÷ time",
-            INPUTS,
-        );
-        self.add(
-            WELL,
-            "load of the workers",
-            Amount::Share(offered.0 / ask.workers as f64),
-            "λ ÷ μ",
-            INPUTS,
-        );
-        self.add(
-            WELL,
-            "workers that keep up at all",
-            Amount::Workers(workers_needed(ask.rate, ask.service_time)),
-            "above λ·time",
-            INPUTS,
-        );
-        self.add(
-            WELL,
-            "in flight, synchronous",
-            Amount::Orders(offered.0),
-            "L = λ·W",
-            INPUTS,
-        );
-        let Share(waits) = theory::erlang_c(offered, ask.workers);
-        self.add(
-            WELL,
-            "orders that find no worker free",
-            Amount::Share(waits),
-            "Erlang C",
-            poisson,
-        );
-        let wait = theory::mean_wait(ask.rate, ask.service_time, ask.workers);
-        self.add(
-            WELL,
-            "mean wait for a worker",
-            match wait {
-                Some(wait) => Amount::Seconds(wait.as_secs_f64()),
-                None => Amount::Never(too_few(ask)),
-            },
-            "C ÷ (μ − λ)",
-            poisson,
-        );
-    }
-
-    /// What one event does.
-    fn event(&mut self, ask: &Ask, name: &str, event: Event) {
-        let done = ask.done(event);
-        let waiting = backlog(ask.rate, done, event.lasting);
-        let age = oldest(ask.rate, done, event.lasting);
-        self.add(
-            name,
-            "done meanwhile",
-            Amount::OrdersPerSecond(done.0.min(ask.rate.0)),
-            "μ_slow = workers ÷ slow time",
-            INPUTS,
-        );
-        self.add(
-            name,
-            "backlog at its end, queue or stream",
-            Amount::Orders(waiting.0),
-            "(λ − μ_slow)·T",
-            INPUTS,
-        );
-        self.add(
-            name,
-            "age of the oldest order then",
-            Amount::Seconds(age.as_secs_f64()),
-            "T·(1 − μ_slow ÷ λ)",
-            INPUTS,
-        );
-        self.add(
-            name,
-            "time to drain",
-            match drain(waiting, ask.rate, ask.capacity()) {
-                Some(time) => Amount::Seconds(time.as_secs_f64()),
-                None => Amount::Never(too_few(ask)),
-            },
-            "backlog ÷ (μ − λ)",
-            INPUTS,
-        );
-        let faster = PerSecond(ask.rate.0 + waiting.0 / event.lasting.as_secs_f64());
-        self.add(
-            name,
-            "workers that drain it in the time it took to build up",
-            Amount::Workers(workers_needed(faster, ask.service_time)),
-            "above (λ + backlog ÷ T)·time",
-            INPUTS,
-        );
-        // Whoever waits does so for the oldest order's age and the work itself, or until the deadline.
-        let wait = match event.time {
-            Some(time) => age + time,
-            None => event.lasting,
-        };
-        let Orders(held) = in_flight(ask.rate, wait.min(ask.deadline));
-        self.add(
-            name,
-            "callers that wait at its end, synchronous",
-            Amount::Orders(held),
-            "L = λ·min(W, deadline)",
-            INPUTS,
-        );
-        if event.time.is_none() {
-            let Orders(lost) = in_flight(ask.rate, event.lasting);
-            self.add(
-                name,
-                "calls that find nobody, synchronous",
-                Amount::Orders(lost),
-                "λ·T",
-                INPUTS,
-            );
-        }
-    }
-
-    /// Cores and bandwidth of the rate.
-    fn costs(&mut self, ask: &Ask, measured: &[Rests], without: &str) {
-        let cores = "µs per order·λ";
-        if measured.is_empty() {
-            let missing = || Amount::NotMeasured(without.into());
-            self.add(WELL, "CPU", missing(), cores, "not measured");
-            self.add(
-                WELL,
-                "bandwidth",
-                missing(),
-                "bytes per order·λ",
-                "not measured",
-            );
-        }
-        for of in measured {
-            for (role, cpu_us) in of.cpu_us.each() {
-                let what = format!("CPU of the {role}, {}", of.transport);
-                let amount = match cpu_us {
-                    Some(us) => Amount::Cores(us * ask.rate.0 / 1e6),
-                    None => Amount::NotMeasured(format!(
-                        "`{}` says nothing of the {role}'s CPU",
-                        of.cell
-                    )),
-                };
-                self.add(WELL, what, amount, cores, of.says());
-            }
-            let amount = match of.wire_bytes {
-                Some(bytes) => Amount::BitsPerSecond(8.0 * bytes * ask.rate.0),
-                None => Amount::NotMeasured(format!("`{}` counted no wire bytes", of.cell)),
-            };
-            let what = format!(
-                "bandwidth, {}, every leg both ways without TCP/IP headers",
-                of.transport
-            );
-            self.add(WELL, what, amount, "bytes per order·λ", of.says());
-        }
-    }
-
-    /// What a broker keeps for the backlog.
-    fn storage(&mut self, ask: &Ask, name: &str, event: Event, measured: &[Rests], without: &str) {
-        let formula = "bytes to the broker·backlog";
-        let Orders(waiting) = backlog(ask.rate, ask.done(event), event.lasting);
-        let brokers: Vec<&Rests> = measured.iter().filter(|of| of.has_broker()).collect();
-        if brokers.is_empty() {
-            let why = if measured.is_empty() {
-                without
-            } else {
-                "the run has no cell over a broker"
-            };
-            let missing = Amount::NotMeasured(why.into());
-            self.add(name, "broker's disk", missing, formula, "not measured");
-        }
-        for of in brokers {
-            let amount = match of.to_broker_bytes {
-                Some(bytes) => Amount::Bytes(bytes * waiting),
-                None => Amount::NotMeasured(format!("`{}` counted no wire bytes", of.cell)),
-            };
-            let what = format!(
-                "broker's disk, {}, without its indexes and replicas",
-                of.transport
-            );
-            self.add(name, what, amount, formula, of.says());
-        }
-    }
-}
-
-fn too_few(ask: &Ask) -> String {
-    format!(
-        "{} workers do {}/s, no more than the {}/s that arrive while all is well; it takes at least {}",
-        ask.workers,
-        round(ask.capacity().0),
-        round(ask.rate.0),
-        workers_needed(ask.rate, ask.service_time)
-    )
-}
-
-fn course(ask: &Ask, name: &str, event: Event) -> Course {
-    let before = event.lasting / 10;
-    let done = ask.done(event);
-    let well = ask.capacity();
-    let longest = event.lasting * MOST_LENGTHS;
-    let after = match drain(backlog(ask.rate, done, event.lasting), ask.rate, well) {
-        // A little longer than the drain, so that its end is seen.
-        Some(drained) => drained.saturating_add(before).min(longest),
-        None => event.lasting,
-    };
-    let stage = |lasting, done| Stage {
-        lasting,
-        arrivals: ask.rate,
-        done,
-    };
-    // Whether the workers keep up before is not the event's doing: its backlog is counted from nothing.
-    let calm = PerSecond(well.0.max(ask.rate.0));
-    let corners = theory::course(&[
-        stage(before, calm),
-        stage(event.lasting, done),
-        stage(after, well),
-    ]);
-    Course {
-        name: name.into(),
-        event_s: (before.as_secs_f64(), (before + event.lasting).as_secs_f64()),
-        corners: corners
-            .iter()
-            .map(|Corner { at, waiting }| (at.as_secs_f64(), waiting.0))
-            .collect(),
-        kind: MARK,
-    }
-}
-
 /// A duration as its user would write it.
 fn show(time: Duration) -> String {
     let seconds = time.as_secs_f64();
@@ -495,15 +241,3 @@ fn show(time: Duration) -> String {
         _ => text,
     }
 }
-
-/// Whole above a hundred, three digits below.
-fn round(value: f64) -> String {
-    if value >= 100.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.3}")
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,6 @@
 //! Projections whose figures can be worked out by hand, what they rest on, and what is refused.
 
+use super::lines::WELL;
 use super::*;
 use crate::claims::fixture::planted;
 use crate::results::{Run, WireLeg};

@@ -6,6 +6,11 @@ use serde_json::Value;
 const SYNC: &str = "tcp,rest,grpc";
 
 fn sound(experiment: &str, tables: usize) -> Value {
+    support::sound_beside_another(experiment, &and_brokers(SYNC), tables)
+}
+
+/// For figures that a disturbed trial does not have.
+fn sound_alone(experiment: &str, tables: usize) -> Value {
     support::sound(experiment, &and_brokers(SYNC), tables)
 }
 
@@ -26,7 +31,7 @@ fn the_ladder_keeps_a_row_per_transport() {
 
 #[test]
 fn the_payloads_have_a_row_each_and_their_bytes() {
-    let run = sound("payload", 2);
+    let run = sound_alone("payload", 2);
     let table = &list(&run, "tables")[0];
     assert_eq!(rows(&run, 0), 4);
     for row in list(table, "rows") {
@@ -47,7 +52,7 @@ fn the_payloads_have_a_row_each_and_their_bytes() {
 
 #[test]
 fn the_ablation_has_its_terms_for_both_orders_and_they_add_up() {
-    let run = sound("ablation", 2);
+    let run = sound_alone("ablation", 2);
     let table = &list(&run, "tables")[0];
     assert_eq!(rows(&run, 0), 12);
     for terms in list(table, "rows").chunks(6) {

@@ -7,7 +7,7 @@ use super::support::{
 use serde_json::Value;
 
 fn sound(experiment: &str, tables: usize) -> Value {
-    let run = support::sound(experiment, &and_brokers("rest,grpc"), tables);
+    let run = support::sound_beside_another(experiment, &and_brokers("rest,grpc"), tables);
     assert!(list(&run, "skipped").is_empty(), "{run}");
     run
 }

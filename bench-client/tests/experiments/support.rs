@@ -3,15 +3,45 @@
 use assert_cmd::Command;
 use serde_json::Value;
 use std::process::Output;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// One run at a time: one of them pauses a broker, and each of them loads the machine.
-static ALONE: Mutex<()> = Mutex::new(());
+/// As many runs as two cores bear side by side. A run alone takes every seat: one that pauses a broker, or whose test
+/// reads a figure that only a trial which counts has. Where a test reads counts, ledgers and rows alone, a neighbour
+/// makes figures worse and no more: each run has scopes, ports and processes of its own, and it takes one seat.
+const SEATS: u32 = 2;
+static TAKEN: Mutex<u32> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
+
+/// Seats that a run has until this is dropped.
+struct Seats(u32);
+
+impl Seats {
+    /// All at once or none yet: two that wait for each other's seat would wait for ever.
+    fn take(wanted: u32) -> Self {
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = FREED
+            .wait_while(taken, |taken| *taken + wanted > SEATS)
+            .unwrap_or_else(PoisonError::into_inner);
+        *taken += wanted;
+        Self(wanted)
+    }
+}
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        FREED.notify_all();
+    }
+}
 
 /// Runs the program while no other test does.
 pub(super) fn program(arguments: &[&str]) -> Output {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    seated(SEATS, arguments)
+}
+
+fn seated(seats: u32, arguments: &[&str]) -> Output {
+    let _seats = Seats::take(seats);
     let output = Command::cargo_bin("bench-client")
         .expect("the program under test is built")
         .timeout(Duration::from_secs(240))
@@ -43,27 +73,37 @@ pub(super) fn and_brokers(transports: &str) -> String {
 }
 
 /// One block of an experiment at its quick size, and what holds of every experiment: each planned cell ran, each order
-/// has one end, each that was acknowledged was delivered, and each row of each table has a value per column.
+/// has one end, each that was acknowledged was delivered, and each row of each table has a value per column. No other
+/// test runs meanwhile.
 pub(super) fn sound(experiment: &str, transports: &str, tables: usize) -> Value {
     sound_with(experiment, transports, tables, &[])
 }
 
-/// The same with more arguments.
+/// The same while one other may run beside it.
+pub(super) fn sound_beside_another(experiment: &str, transports: &str, tables: usize) -> Value {
+    sound_on(1, experiment, transports, tables, &[])
+}
+
+/// The same, alone, with more arguments.
 pub(super) fn sound_with(
     experiment: &str,
     transports: &str,
     tables: usize,
     more: &[&str],
 ) -> Value {
+    sound_on(SEATS, experiment, transports, tables, more)
+}
+
+fn sound_on(seats: u32, experiment: &str, transports: &str, tables: usize, more: &[&str]) -> Value {
     let mut arguments = vec!["run", experiment, "--blocks", "1"];
     arguments.extend(["--transport", transports]);
-    let planned = program(&[&arguments[..], &["--dry-run"]].concat());
+    let planned = seated(seats, &[&arguments[..], &["--dry-run"]].concat());
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     arguments.extend(["--warm-up", "0s", "--reruns", "0"]);
     arguments.extend(more);
     arguments.extend(["--json", "--quiet", "--out", out.to_str().unwrap()]);
-    let output = program(&arguments);
+    let output = seated(seats, &arguments);
     let run: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         let said = String::from_utf8_lossy(&output.stderr);
         panic!("{experiment}: {error}; it said: {said}")

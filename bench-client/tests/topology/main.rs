@@ -1,6 +1,8 @@
 //! Services that call services, over the real brokers, through the program: every ledger joined, faults on a schedule,
 //! and nothing left behind. Counts, ledgers and structure, never a time.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod faults;
 mod ledgers;
 
@@ -8,19 +10,11 @@ use assert_cmd::Command;
 use bench_client::stack::Brokers;
 use bench_host::cpu::with_descendants;
 use bench_transport::{Settings, Transport, queue, stream};
+use common::{json, without_brokers};
 use predicates::prelude::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Whether the tests were told to do without brokers; otherwise a missing broker fails them.
-fn without_brokers() -> bool {
-    let skip = std::env::var_os("HOPBENCH_SKIP_BROKERS").is_some_and(|value| value == "1");
-    if skip {
-        eprintln!("brokers skipped: HOPBENCH_SKIP_BROKERS=1");
-    }
-    skip
-}
 
 /// A front that awaits the stock over gRPC and then publishes to the mailer over a broker.
 fn shop(folder: &Path, broker: &str, stock: &str) -> PathBuf {
@@ -55,17 +49,12 @@ fn pair(folder: &Path, stock: &str) -> PathBuf {
 
 /// Runs `load --json` on a topology and returns the trial.
 fn load(topology: &Path, arguments: &[&str]) -> Value {
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(Duration::from_secs(120))
-        .args(["load", "--json", "--transport", "rest", "--topology"])
-        .arg(topology)
-        .args(arguments)
-        .output()
-        .expect("it runs");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{arguments:?}: {error}; it said: {complaint}"))
+    let file = topology
+        .to_str()
+        .expect("a temporary folder has a plain name");
+    let what = ["load", "--json", "--transport", "rest", "--topology", file];
+    let (trial, _) = json(&[&what[..], arguments].concat());
+    trial
 }
 
 fn count(value: &Value) -> u64 {

@@ -1,12 +1,16 @@
 //! The tables of figures: sizes, capacity, latency, phases. Percentiles are merged from histograms over the
 //! blocks that count; throughput and CPU are geometric means over them.
 
-use super::document::{Cell, Document, Table, Tone, names};
+mod phases;
+mod sizes;
+
+pub(super) use phases::phases;
+pub(super) use sizes::sizes;
+
+use super::document::{Cell, Document, Table, Tone};
 use super::format::{NOTHING, grouped, maybe, percentile};
-use crate::claims::overload::variant;
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
-use crate::claims::size::mean_bytes;
-use crate::results::{Arrival, CpuPerOp, Latency, Percentile, Phase, Run, Trial};
+use crate::results::{Arrival, CpuPerOp, Latency, Percentile, Run, Trial};
 use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, Minimum, latency};
 
@@ -19,45 +23,6 @@ const OF_PAYLOAD: [&str; 2] = ["payload_file", "payload_sha256"];
 
 /// Factors of the brokers' cells as they are matched; only others are said.
 const MATCHED: [(&str, &str); 3] = [("linger_ms", "0"), ("partitions", "4"), ("prefetch", "100")];
-
-/// JSON against protobuf, by count; where the experiment's own table says it, not a second time.
-pub(super) fn sizes(document: &mut Document, run: &Run) {
-    let told = |table: &crate::results::Table| table.experiment == "size" && !table.rows.is_empty();
-    if run.tables.iter().any(told) {
-        return;
-    }
-    let mut payloads: Vec<&str> = Vec::new();
-    for row in &run.sizes {
-        if !payloads.contains(&row.payload.as_str()) {
-            payloads.push(&row.payload);
-        }
-    }
-    let rows: Vec<Vec<Cell>> = payloads
-        .iter()
-        .map(|payload| {
-            let (json, protobuf) = (
-                mean_bytes(run, payload, "json"),
-                mean_bytes(run, payload, "protobuf"),
-            );
-            let ratio = json.zip(protobuf).map(|(json, protobuf)| json / protobuf);
-            let bytes = |value: Option<f64>| Cell::from(value.map_or(NOTHING.into(), grouped));
-            vec![
-                (*payload).into(),
-                bytes(json),
-                bytes(protobuf),
-                maybe(ratio).into(),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        document.heading("Size: mean body, bytes, by count");
-        document.table(Table {
-            header: names(["payload", "JSON", "protobuf", "JSON ÷ protobuf"]),
-            numbers_from: 1,
-            rows,
-        });
-    }
-}
 
 /// Closed loops: throughput and its cost. Saturated latency is no latency, so none is printed.
 pub(super) fn capacity(document: &mut Document, run: &Run) {
@@ -189,96 +154,6 @@ pub(super) fn latency(document: &mut Document, run: &Run) {
         row.extend(cost(cell));
         row
     });
-}
-
-/// Trials with phases, phase by phase.
-pub(super) fn phases(document: &mut Document, run: &Run) {
-    for experiment in experiments(run) {
-        let mut with: Vec<_> = cells(run, experiment)
-            .into_iter()
-            .filter(has_phases)
-            .collect();
-        if with.is_empty() {
-            continue;
-        }
-        sort(&mut with);
-        let mut rows = Vec::new();
-        for cell in &with {
-            let names: Vec<&str> = cell
-                .blocks
-                .values()
-                .next()
-                .map(|t| t.phases.iter().map(|p| p.name.as_str()).collect())
-                .unwrap_or_default();
-            rows.extend(names.into_iter().map(|phase| phase_row(cell, phase)));
-        }
-        document.heading(format!(
-            "Phases of `{experiment}`: operations by the phase in which they were planned"
-        ));
-        document.table(Table {
-            header: names([
-                "transport",
-                "phase",
-                "planned",
-                "not\naccepted",
-                "accept\np50",
-                "\np99",
-                "completion\np50",
-                "\np99",
-                "backlog\nat end",
-            ]),
-            numbers_from: 2,
-            rows,
-        });
-    }
-}
-
-fn phase_row(cell: &CellTrials<'_>, name: &str) -> Vec<Cell> {
-    let all: Vec<&Phase> = cell
-        .kept()
-        .filter_map(|t| t.phases.iter().find(|p| p.name == name))
-        .collect();
-    let planned: u64 = all.iter().map(|p| p.planned).sum();
-    let unconfirmed: u64 = all
-        .iter()
-        .map(|p| p.planned.saturating_sub(p.acknowledged))
-        .sum();
-    let accept = latency::merge(all.iter().map(|p| &p.accept_ns), Minimum::Trial);
-    let completion = latency::merge(
-        all.iter().filter_map(|p| p.completion_ns.as_ref()),
-        Minimum::Trial,
-    );
-    let backlog = all
-        .iter()
-        .map(|p| p.backlog_at_end.map(|n| n as f64))
-        .collect::<Option<Vec<f64>>>();
-    let backlog = backlog.and_then(|b| Estimate::of_values(&b));
-    let tone = if unconfirmed > 0 {
-        Tone::Bad
-    } else {
-        Tone::Plain
-    };
-    let transport = &cell.cell.transport;
-    let of = match variant(cell.cell) {
-        variant if variant.is_empty() => transport.clone(),
-        variant => format!("{transport}, {variant}"),
-    };
-    vec![
-        of.into(),
-        name.into(),
-        grouped(planned as f64).into(),
-        Cell {
-            text: grouped(unconfirmed as f64),
-            tone,
-        },
-        percentile(accept.as_ref(), Percentile::P50).into(),
-        percentile(accept.as_ref(), Percentile::P99).into(),
-        percentile(completion.as_ref(), Percentile::P50).into(),
-        percentile(completion.as_ref(), Percentile::P99).into(),
-        backlog
-            .map_or(NOTHING.into(), |e| grouped(e.point()))
-            .into(),
-    ]
 }
 
 /// One table per experiment and durability class, so that classes are not set against each other; `numbers_from` is its
