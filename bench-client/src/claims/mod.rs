@@ -23,8 +23,9 @@
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
 //! - `retry-storm`: experiment `retries`, transports `rest` and `grpc`, factor `topology` `retries-none`, `-immediate` and
 //!   `-backoff`, `phases[]` with one named `later`;
-//! - `cascade`, `breaker`: experiment `guards`, transports `rest` and `grpc`, factor `topology` `guards-TRANSPORT-GUARD`, a
-//!   `probe` with `phases[]` named `before` and `slow`;
+//! - `cascade`, `breaker`: experiment `guards`, transports `rest` and `grpc`, factor `topology`
+//!   `guards-TROUBLE-TRANSPORT-GUARD` with the troubles `slow`, `hang` and `crash`, a `probe` with `phases[]` named `before`
+//!   and as the trouble;
 //! - `fanout-sync`: experiment `fanout`, transport `grpc`, factor `topology` `fanout-WAY-K` with the ways `sequence`,
 //!   `side-by-side`, `queue` and `stream`, K = 1 and 8;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.

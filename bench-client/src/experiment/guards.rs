@@ -1,10 +1,11 @@
-//! The service behind checkout turns slow: does that reach what needs nothing of it, and which guard of the call keeps it
-//! away? Asked of checkout's catalogue, which shares its workers with the orders and calls nobody.
+//! The service behind checkout turns slow, hangs, or crashes: does that reach what needs nothing of it, and which guard of
+//! the call keeps it away? Asked of checkout's catalogue, which shares its workers with the orders and calls nobody.
 
 use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
-use crate::claims::guards::{self, BEFORE, Guard, SLOW, TAKES};
+use crate::claims::guards::{self, BEFORE, Guard, TAKES, Trouble};
 use crate::claims::outage::{BEHIND, CHECKOUT};
+use crate::fault::{Action, Fault, Target};
 use crate::load::{Arrival, Mode, SpanPlan, Stop};
 use crate::topology::{Breaker, Edge, Guards, Percent, Service, Topology};
 use bench_proto::Durability;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: guards::EXPERIMENT,
-    question: "The service behind checkout turns slow: does its catalogue, which needs nothing of it, turn slow too, and what do timeout, breaker and bulkhead change?",
+    question: "The service behind checkout turns slow, hangs or crashes: does checkout's catalogue, which needs nothing of it, turn slow too, and what do timeout, breaker and bulkhead change?",
     claims: &["cascade", "breaker"],
     groups,
     // What it shows is a hundredfold: three blocks tell. It is no part of the quick suite.
@@ -31,7 +32,7 @@ const RATE: f64 = 200.0;
 const WORKERS: usize = 8;
 const WELL: Duration = Duration::from_millis(5);
 /// Orders that checkout holds at once, each until the service behind has answered. Unguarded they are all taken 0.4 s after
-/// that turned slow (λ − μ = 160/s), and whatever else wants one stands behind the orders.
+/// that turned slow (λ − μ = 160/s), or 0.32 s after it stood still, and whatever else wants one stands behind the orders.
 const HOLDS: usize = 64;
 /// More than an order takes at the slow service when it is worked on at once. With it checkout holds λ · 250 ms = 50 orders
 /// at most, and has workers left; with a longer one it would not.
@@ -44,14 +45,14 @@ const BREAKER: Breaker = Breaker {
     calls: 20,
     open: Duration::from_millis(500),
 };
-/// Catalogues a second: a p99 takes the 1,250 of the slow phase.
+/// Catalogues a second: a p99 takes the 1,250 of the phase of trouble.
 const PROBE: f64 = 500.0;
 /// Of the user, for an order as for the catalogue.
 const DEADLINE: Duration = Duration::from_millis(500);
 /// From user to checkout: HTTP/1.1 has one for each order that waits, and they are λ · 500 ms.
 const CONNECTIONS: usize = 128;
 
-/// Lengths of before, slow and after.
+/// Lengths of before, the trouble and after.
 fn lengths(suite: Suite) -> [Duration; 3] {
     let ms = match suite {
         // Enough to see who is told what.
@@ -70,8 +71,22 @@ fn between(guard: Guard) -> Guards {
     }
 }
 
-fn cell(over: Transport, guard: Guard, [before, slow, after]: [Duration; 3]) -> Cell {
-    let (begins, ends) = (before, before + slow);
+/// Under which guards a suite looks at a trouble.
+fn guards_of(suite: Suite, trouble: Trouble) -> &'static [Guard] {
+    match (suite, trouble) {
+        // For a look: the breaker that a crash opens and a hang does not, and all that turn away there.
+        (Suite::Quick, Trouble::Hang) => &[Guard::Breaker, Guard::All],
+        _ => trouble.guards(),
+    }
+}
+
+fn cell(
+    trouble: Trouble,
+    over: Transport,
+    guard: Guard,
+    [before, lasts, after]: [Duration; 3],
+) -> Cell {
+    let (begins, ends) = (before, before + lasts);
     let over_at = ends + after;
     let span = |name: &str, start, end| SpanPlan {
         name: name.into(),
@@ -79,7 +94,7 @@ fn cell(over: Transport, guard: Guard, [before, slow, after]: [Duration; 3]) -> 
         end,
     };
     let topology = Topology {
-        name: guards::topology(over.name(), guard),
+        name: guards::topology(trouble, over.name(), guard),
         services: vec![
             Service {
                 workers: Some(HOLDS),
@@ -87,7 +102,8 @@ fn cell(over: Transport, guard: Guard, [before, slow, after]: [Duration; 3]) -> 
             },
             Service {
                 workers: Some(WORKERS),
-                slow: Some(slowness(begins, ends)),
+                // One that is stopped or killed has no time of its own: an order in work would take longer than planned.
+                slow: (trouble == Trouble::Slow).then(|| slowness(begins, ends)),
                 ..Service::named(BEHIND)
             },
         ],
@@ -101,15 +117,17 @@ fn cell(over: Transport, guard: Guard, [before, slow, after]: [Duration; 3]) -> 
     Cell {
         mode: Mode::Open(Arrival::constant(RATE)),
         probe: Some(PROBE),
+        // What was answered before a kill is read back from the journal: the ledger stays whole.
         durability: Durability::Process,
         stop: Stop::after(over_at),
         warmup: Duration::from_millis(200),
         grace: Duration::from_secs(15),
         timeout: DEADLINE,
         connections: CONNECTIONS,
+        faults: faults(trouble, begins, ends),
         phases: vec![
             span(BEFORE, Duration::ZERO, begins),
-            span(SLOW, begins, ends),
+            span(trouble.name(), begins, ends),
             span("after", ends, over_at),
         ],
         topology: Some(topology),
@@ -126,36 +144,108 @@ fn slowness(begins: Duration, ends: Duration) -> Slowness {
     text.parse().expect("the experiment's own slowness parses")
 }
 
+/// What is done to the service behind, and undone; its slowness is its own.
+fn faults(trouble: Trouble, begins: Duration, ends: Duration) -> Vec<Fault> {
+    let actions = match trouble {
+        Trouble::Slow => return Vec::new(),
+        Trouble::Hang => [Action::Pause, Action::Resume],
+        Trouble::Crash => [Action::Kill, Action::Start],
+    };
+    let fault = |(after, action)| Fault {
+        after,
+        action,
+        target: Target::Service(BEHIND.into()),
+    };
+    [begins, ends].into_iter().zip(actions).map(fault).collect()
+}
+
 fn groups(suite: Suite) -> Vec<Group> {
     let lengths = lengths(suite);
-    let transports = [Transport::Rest, Transport::Grpc];
-    let group =
-        |over: Transport| -> Group { Guard::ALL.map(|guard| cell(over, guard, lengths)).into() };
-    transports.map(group).into()
+    let mut groups = Vec::new();
+    for trouble in Trouble::ALL {
+        for over in [Transport::Rest, Transport::Grpc] {
+            let guards = guards_of(suite, trouble).iter();
+            let cells = guards.map(|guard| cell(trouble, over, *guard, lengths));
+            groups.push(cells.collect());
+        }
+    }
+    groups
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault;
     use crate::topology::check_cell;
+    use std::collections::BTreeSet;
+
+    const SUITES: [Suite; 3] = [Suite::Quick, Suite::Faults, Suite::Wide];
+
+    /// Every cell of a suite beside what it stands for, which its name must say.
+    fn named(suite: Suite) -> Vec<(Trouble, Guard, Cell)> {
+        let cells = groups(suite).into_iter().flatten();
+        let meant = |cell: Cell| {
+            let name = &cell.topology.as_ref().unwrap().name;
+            let over = cell.transport.name();
+            let found = Trouble::ALL
+                .into_iter()
+                .flat_map(|trouble| Guard::ALL.map(|guard| (trouble, guard)))
+                .find(|(trouble, guard)| *name == guards::topology(*trouble, over, *guard));
+            let (trouble, guard) =
+                found.expect("its name says what befalls it and how it is guarded");
+            (trouble, guard, cell)
+        };
+        cells.map(meant).collect()
+    }
 
     #[test]
     fn every_cell_can_run_and_tells_its_guards_by_name() {
-        for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
-            for cell in groups(suite).into_iter().flatten() {
+        for suite in SUITES {
+            let cells = named(suite);
+            let ids: BTreeSet<String> = cells.iter().map(|(.., cell)| cell.id()).collect();
+            assert_eq!(ids.len(), cells.len());
+            for (_, guard, cell) in cells {
                 assert_eq!(check_cell(&cell), Ok(()), "{}", cell.id());
+                assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
                 assert_eq!(cell.check_probe(), Ok(()), "{}", cell.id());
-                let topology = cell.topology.as_ref().unwrap();
-                let edge = &topology.edges[0];
-                let found = Guard::ALL
-                    .into_iter()
-                    .find(|guard| topology.name == guards::topology(cell.transport.name(), *guard));
-                let guard = found.expect("its name says how it is guarded");
+                let edge = &cell.topology.as_ref().unwrap().edges[0];
                 assert_eq!(edge.timeout.is_some(), guard.has_timeout());
                 assert_eq!(edge.guards.breaker.is_some(), guard.has_breaker());
                 assert_eq!(edge.guards.bulkhead.is_some(), guard.has_bulkhead());
             }
         }
+    }
+
+    #[test]
+    fn the_service_behind_is_in_trouble_in_the_phase_of_that_name_and_in_no_other_way() {
+        for suite in SUITES {
+            for (trouble, _, cell) in named(suite) {
+                let [_, lasts, _] = &cell.phases[..] else {
+                    panic!("three phases")
+                };
+                assert_eq!(lasts.name, trouble.name());
+                let faults: Vec<String> = cell.faults.iter().map(ToString::to_string).collect();
+                let at = |instant: Duration, what: &str| format!("at {instant:?} {what} {BEHIND}");
+                let done = match trouble {
+                    Trouble::Slow => vec![],
+                    Trouble::Hang => vec![at(lasts.start, "pause"), at(lasts.end, "resume")],
+                    Trouble::Crash => vec![at(lasts.start, "kill"), at(lasts.end, "start")],
+                };
+                assert_eq!(faults, done);
+                let behind = cell.topology.as_ref().unwrap().service(BEHIND).unwrap();
+                assert_eq!(behind.slow.is_some(), trouble == Trouble::Slow);
+            }
+        }
+    }
+
+    #[test]
+    fn the_suites_differ_in_the_hang_alone() {
+        let counts = |suite: Suite| Trouble::ALL.map(|trouble| guards_of(suite, trouble).len());
+        assert_eq!(counts(Suite::Quick), [6, 2, 2]);
+        assert_eq!(counts(Suite::Faults), [6, 5, 2]);
+        let all = Trouble::Hang.guards();
+        let mut quick = guards_of(Suite::Quick, Trouble::Hang).iter();
+        assert!(quick.all(|guard| all.contains(guard)));
     }
 
     #[test]
@@ -171,5 +261,19 @@ mod tests {
         let [_, slow, _] = lengths(Suite::Faults);
         assert!((RATE - does(TAKES)) * slow.as_secs_f64() > 4.0 * HOLDS as f64);
         assert!(PROBE * slow.as_secs_f64() > 1_000.0);
+    }
+
+    #[test]
+    fn a_hang_takes_all_that_checkout_holds_and_leaves_enough_failures_to_open_a_breaker() {
+        for suite in SUITES {
+            let [_, lasts, _] = lengths(suite).map(|length| length.as_secs_f64());
+            assert!(RATE * lasts > 3.0 * HOLDS as f64);
+            // With all three no more calls fail than the bulkhead lets out, each after its timeout.
+            let rounds = (lasts / PATIENCE.as_secs_f64()).floor();
+            let opens = f64::from(BREAKER.calls) * BREAKER.failures.0 / 100.0;
+            assert!(rounds * f64::from(BULKHEAD) > 2.0 * opens);
+            // A crash fails every call, and some remain for the open breaker to refuse.
+            assert!(RATE * lasts > 4.0 * f64::from(BREAKER.calls));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! cascade and breaker, from the experiment `guards`: what the catalogue of checkout feels, which needs nothing of the
-//! service behind, while that service is slow; without guards on the call, and with each of them. Each cell is a topology
-//! whose name says over what checkout calls, and under which guards.
+//! service behind, while that service is in trouble; without guards on the call, and with each of them. Each cell is a
+//! topology whose name says what the trouble is, over what checkout calls, and under which guards.
 
 mod tables;
 #[cfg(test)]
@@ -13,7 +13,7 @@ use super::outage::{BEHIND, CHECKOUT, missing, of_topology};
 use super::part::{self, Question, not_measured, number, share};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, percentile};
-use super::{Combine, Judge, nothing_beside};
+use super::{Combine, Judge};
 use crate::results::{HopCalls, Percentile, Phase, Run, Trial, Verdict};
 use crate::stats::histogram;
 use std::time::Duration;
@@ -22,9 +22,9 @@ use std::time::Duration;
 pub const JUDGES: &[Judge] = &[
     Judge {
         claim: "cascade",
-        parts: |run, rules| SYNC.map(|over| cascades(run, over, rules[0])).into(),
-        combine: Combine::Cells("transport"),
-        beside: nothing_beside,
+        parts: |run, rules| cascade_parts(run, rules[0]),
+        combine: Combine::Cells("the trouble and the transport"),
+        beside: a_crash,
     },
     Judge {
         claim: "breaker",
@@ -36,18 +36,68 @@ pub const JUDGES: &[Judge] = &[
 
 /// The experiment.
 pub const EXPERIMENT: &str = "guards";
-/// The phase before the service behind is slow.
+/// The phase before the service behind is in trouble; the one in which it is has the trouble's name.
 pub const BEFORE: &str = "before";
-/// The phase in which it is.
-pub const SLOW: &str = "slow";
 /// Over what user and checkout call.
 pub const SYNC: [&str; 2] = ["rest", "grpc"];
 /// What the service behind takes for an order in the slow phase.
 pub const TAKES: Duration = Duration::from_millis(200);
 /// "Stopped": a catalogue that comes within half of that has not waited for the service behind …
 pub const PROMPT: Duration = Duration::from_millis(100);
-/// … and so does at least this share of all that were asked for in the slow phase.
+/// … and so does at least this share of all that were asked for meanwhile.
 const STOPPED: f64 = 0.99;
+
+/// What is wrong with the service behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It takes so long over an order that more arrives than it does.
+    Slow,
+    /// It stands still: it keeps its connections and answers nothing, as if it were slow without end.
+    Hang,
+    /// It is dead: its address refuses every connection at once.
+    Crash,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Slow, Self::Hang, Self::Crash];
+    /// Those that decide. After a crash nobody waits for anything: nothing is slow, and there is nothing to stop.
+    const DECIDE: [Self; 2] = [Self::Slow, Self::Hang];
+
+    /// Its name, and that of the phase in which it lasts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Hang => "hang",
+            Self::Crash => "crash",
+        }
+    }
+
+    /// The same of the service behind, in a sentence.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Hang => "hanging",
+            Self::Crash => "dead",
+        }
+    }
+
+    /// Under which guards it is run, the unguarded call first. A hang has those that decide; a crash has the breaker, for
+    /// which its errors are enough.
+    pub fn guards(self) -> &'static [Guard] {
+        match self {
+            Self::Slow => &Guard::ALL,
+            Self::Hang => &[
+                Guard::None,
+                Guard::Timeout,
+                Guard::Breaker,
+                Guard::Bulkhead,
+                Guard::All,
+            ],
+            Self::Crash => &[Guard::None, Guard::Breaker],
+        }
+    }
+}
 
 /// What guards checkout's call to the service behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,9 +169,17 @@ impl Guard {
     }
 }
 
-/// What the topology is called in which checkout calls over this, so guarded.
-pub fn topology(over: &str, guard: Guard) -> String {
-    format!("guards-{over}-{}", guard.name())
+/// What the topology is called in which checkout calls over this, so guarded, and this befalls the service behind.
+pub fn topology(trouble: Trouble, over: &str, guard: Guard) -> String {
+    format!("guards-{}-{over}-{}", trouble.name(), guard.name())
+}
+
+/// Why a cell is not there: its transport was skipped, or what was run leaves it out.
+fn absent(run: &Run, over: &str, topology: &str) -> String {
+    match run.skipped.iter().any(|skipped| skipped.transport == over) {
+        true => missing(run, EXPERIMENT, over),
+        false => format!("`{EXPERIMENT}` was not run as `{topology}`"),
+    }
 }
 
 /// A phase of the probe.
@@ -148,84 +206,132 @@ fn prompt(cell: &CellTrials<'_>, name: &str) -> (u64, u64) {
         .fold((0, 0), |(soon, of), (more, all)| (soon + more, of + all))
 }
 
-/// cascade: the catalogue while the service behind is slow, against before, with no guard between.
-fn cascades(run: &Run, over: &str, effect: Rule) -> Judged {
+/// cascade: in each trouble that decides, over each transport.
+fn cascade_parts(run: &Run, effect: Rule) -> Vec<Judged> {
     let all = cells(run, EXPERIMENT);
-    let Some(cell) = of_topology(&all, &topology(over, Guard::None)) else {
-        return not_measured(over, missing(run, EXPERIMENT, over));
+    let part = |trouble| SYNC.map(|over| cascades(run, &all, trouble, over, effect));
+    Trouble::DECIDE.into_iter().flat_map(part).collect()
+}
+
+/// The catalogue while the service behind is in trouble, against before, with no guard between.
+fn cascades(
+    run: &Run,
+    all: &[CellTrials<'_>],
+    trouble: Trouble,
+    over: &str,
+    effect: Rule,
+) -> Judged {
+    let name = format!("{}, {over}", trouble.name());
+    let topology = topology(trouble, over, Guard::None);
+    let Some(cell) = of_topology(all, &topology) else {
+        return not_measured(name, absent(run, over, &topology));
     };
     let says = |ratio: &str| {
         format!(
-            "{over}: while {BEHIND} is slow, the p50 of checkout's catalogue, which needs nothing of it, is {ratio} that of before"
+            "{over}: while {BEHIND} is {}, the p50 of checkout's catalogue, which needs nothing of it, is {ratio} that of before",
+            trouble.words()
         )
     };
     let question = Question {
-        name: over.into(),
+        name,
         rule: effect,
         metric: Metric::AcceptP50,
-        above: &|trial| waited(trial, SLOW, Percentile::P50),
+        above: &|trial| waited(trial, trouble.name(), Percentile::P50),
         below: &|trial| waited(trial, BEFORE, Percentile::P50),
         says: &says,
     };
     part::judge(run, &question, cell, cell)
 }
 
-/// breaker: the catalogue comes as if nothing were slow, with each guard alone and with all; against none, where it must
+/// breaker: the catalogue comes as if nothing were wrong, with each guard alone and with all; against none, where it must
 /// not, or there is nothing to stop.
 fn stopped_parts(run: &Run) -> Vec<Judged> {
     let all = cells(run, EXPERIMENT);
-    let cascades = |over: &str| {
-        let cell = of_topology(&all, &topology(over, Guard::None))?;
-        let (soon, of) = prompt(cell, SLOW);
-        Some((soon as f64) < STOPPED * of as f64)
-    };
-    let arms = SYNC
-        .iter()
-        .flat_map(|over| Guard::DECIDE.map(move |guard| (*over, guard)));
-    arms.map(|(over, guard)| {
-        let name = format!("{over}, {}", guard.name());
-        let Some(cell) = of_topology(&all, &topology(over, guard)) else {
-            return not_measured(name, missing(run, EXPERIMENT, over));
-        };
-        let found = prompt(cell, SLOW);
-        let mut judged = share(cell, name, found, STOPPED..=1.0, |found| {
-            format!(
-                "{over} {}: {found}, catalogues came within {} ms while {BEHIND} was slow",
-                guard.words(),
-                PROMPT.as_millis()
-            )
-        });
-        if guard == Guard::Breaker {
-            let why = "; a breaker counts failures, and a slow answer is none";
-            judged.part.reason.push_str(why);
+    let mut parts = Vec::new();
+    for trouble in Trouble::DECIDE {
+        for over in SYNC {
+            let part = |guard| stops(run, &all, trouble, over, guard);
+            parts.extend(Guard::DECIDE.map(part));
         }
-        if judged.part.verdict == Verdict::Holds && cascades(over) != Some(true) {
-            judged.part.verdict = Verdict::Inconclusive;
-            let why = ", but so they did without a guard, or that was not measured: there was nothing to stop";
-            judged.part.reason.push_str(why);
-        }
-        judged
-    })
-    .collect()
+    }
+    parts
 }
 
-/// What stands on either side of the verdict: no guard at all, and a breaker that is told of slowness by a timeout.
+/// Whether a guard keeps a trouble from the catalogue.
+fn stops(run: &Run, all: &[CellTrials<'_>], trouble: Trouble, over: &str, guard: Guard) -> Judged {
+    let name = format!("{}, {over}, {}", trouble.name(), guard.name());
+    let guarded = topology(trouble, over, guard);
+    let Some(cell) = of_topology(all, &guarded) else {
+        return not_measured(name, absent(run, over, &guarded));
+    };
+    let found = prompt(cell, trouble.name());
+    let mut judged = share(cell, name, found, STOPPED..=1.0, |found| {
+        format!(
+            "{over} {}: {found}, catalogues came within {} ms while {BEHIND} was {}",
+            guard.words(),
+            PROMPT.as_millis(),
+            trouble.words()
+        )
+    });
+    if guard == Guard::Breaker {
+        let why = match trouble {
+            Trouble::Hang => "a call that does not end is none",
+            _ => "a slow answer is none",
+        };
+        let why = format!("; a breaker counts failures, and {why}");
+        judged.part.reason.push_str(&why);
+    }
+    let unguarded = of_topology(all, &topology(trouble, over, Guard::None));
+    let cascades = unguarded.is_some_and(|cell| {
+        let (soon, of) = prompt(cell, trouble.name());
+        (soon as f64) < STOPPED * of as f64
+    });
+    if judged.part.verdict == Verdict::Holds && !cascades {
+        judged.part.verdict = Verdict::Inconclusive;
+        let why = ", but so they did without a guard, or that was not measured: there was nothing to stop";
+        judged.part.reason.push_str(why);
+    }
+    judged
+}
+
+/// Beside cascade: a crash, which is no slowness.
+fn a_crash(run: &Run) -> String {
+    came(run, Trouble::Crash, |guard| guard == Guard::None)
+}
+
+/// What stands on either side of the verdict: no guard at all, a breaker that is told of slowness by a timeout, and a crash.
 fn around_it(run: &Run) -> String {
+    let decides =
+        |trouble, guard| Trouble::DECIDE.contains(&trouble) && Guard::DECIDE.contains(&guard);
+    Trouble::ALL
+        .map(|trouble| came(run, trouble, |guard| !decides(trouble, guard)))
+        .concat()
+}
+
+/// How many catalogues came promptly in a trouble, under each of these guards; nothing of what was not run.
+fn came(run: &Run, trouble: Trouble, wanted: impl Fn(Guard) -> bool) -> String {
     let all = cells(run, EXPERIMENT);
     let mut said = String::new();
     for over in SYNC {
-        for guard in [Guard::None, Guard::BreakerAndTimeout] {
-            let Some(cell) = of_topology(&all, &topology(over, guard)) else {
+        for guard in trouble
+            .guards()
+            .iter()
+            .copied()
+            .filter(|guard| wanted(*guard))
+        {
+            let Some(cell) = of_topology(&all, &topology(trouble, over, guard)) else {
                 continue;
             };
-            let (soon, of) = prompt(cell, SLOW);
-            let open = match open_s(cell) {
-                Some(seconds) => format!(" (open for {} s a trial)", number(seconds)),
+            let (soon, of) = prompt(cell, trouble.name());
+            let open = match in_state(cell, "open") {
+                Some(seconds) => format!(" (breaker open for {} s a trial)", number(seconds)),
                 None => String::new(),
             };
             said.push_str(&format!(
-                " Over {over} {}, {soon} of {of} came so soon{open}.",
-                guard.words()
+                " With {BEHIND} {}, over {over} {}, {soon} of {of} came within {} ms{open}.",
+                trouble.words(),
+                guard.words(),
+                PROMPT.as_millis()
             ));
         }
     }
@@ -247,8 +353,4 @@ fn in_state(cell: &CellTrials<'_>, state: &str) -> Option<f64> {
         .collect();
     let trials = found.len();
     (trials > 0).then(|| found.iter().sum::<f64>() / trials as f64)
-}
-
-fn open_s(cell: &CellTrials<'_>) -> Option<f64> {
-    in_state(cell, "open")
 }

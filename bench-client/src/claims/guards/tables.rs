@@ -1,7 +1,7 @@
 //! What the experiment `guards` shows: what the catalogue felt under each guard, and what became of the orders.
 
 use super::{
-    BEFORE, EXPERIMENT, Guard, SLOW, SYNC, calls, in_state, probed, prompt, topology, waited,
+    BEFORE, EXPERIMENT, Guard, SYNC, Trouble, calls, in_state, probed, prompt, topology, waited,
 };
 use crate::claims::outage::of_topology;
 use crate::claims::samples::{CellTrials, Sample, cells};
@@ -14,32 +14,38 @@ pub fn tables(run: &Run) -> Vec<Table> {
     let all = cells(run, EXPERIMENT);
     let mut catalogue = Table::new(
         EXPERIMENT,
-        "The catalogue of checkout while the service behind it is slow",
+        "The catalogue of checkout while the service behind it is slow, hangs or is dead",
         &[
+            ("trouble", ""),
             ("transport", ""),
             ("guard of the call behind", ""),
             ("asked for", ""),
             ("errors", ""),
             ("came within 100 ms", "%"),
             ("p50 before", "ms"),
-            ("p50 while slow", "ms"),
-            ("p99 while slow", "ms"),
+            ("p50 meanwhile", "ms"),
+            ("p99 meanwhile", "ms"),
         ],
     )
     .with_note(
-        "It needs a worker of checkout and nothing of the service behind. Of all that were asked for: what failed or timed out \
+        "It needs a worker of checkout and nothing of the service behind. That is slow (200 ms an order), hangs (SIGSTOP: it \
+         keeps its connections and answers nothing) or crashes (SIGKILL: connections are refused at once). Of all that were asked for: what failed or timed out \
          ranks at the deadline or above, and a percentile that falls among them is a lower bound. The share has its exact \
          95 % interval; percentiles are those of the median block.",
     );
     let mut orders = Table::new(
         EXPERIMENT,
-        "The orders meanwhile, and checkout's calls to the slow service",
+        "The orders meanwhile, and checkout's calls to the service behind",
         &[
+            ("trouble", ""),
             ("transport", ""),
             ("guard", ""),
-            ("planned while slow", ""),
+            ("planned meanwhile", ""),
             ("sold", ""),
+            ("failed", ""),
+            ("timed out", ""),
             ("goodput", "1/s"),
+            ("calls failed", ""),
             ("calls timed out", ""),
             ("shed by the bulkhead", ""),
             ("refused by the breaker", ""),
@@ -49,30 +55,34 @@ pub fn tables(run: &Run) -> Vec<Table> {
         ],
     )
     .with_note(
-        "Goodput: orders planned in the slow phase that the user was told are done, by its length. Calls are those of the \
+        "Goodput: orders planned in the phase of the trouble that the user was told are done, by its length. Calls are those of the \
          whole trial, over the blocks that count; the breaker's states are seconds of a trial, in the mean.",
     );
-    for over in SYNC {
-        for guard in Guard::ALL {
-            let Some(cell) = of_topology(&all, &topology(over, guard)) else {
-                continue;
-            };
-            catalogue.push(catalogue_row(over, guard, cell));
-            orders.push(orders_row(over, guard, cell));
+    for trouble in Trouble::ALL {
+        for over in SYNC {
+            for guard in trouble.guards().iter().copied() {
+                let Some(cell) = of_topology(&all, &topology(trouble, over, guard)) else {
+                    continue;
+                };
+                catalogue.push(catalogue_row(trouble, over, guard, cell));
+                orders.push(orders_row(trouble, over, guard, cell));
+            }
         }
     }
     vec![catalogue, orders]
 }
 
-fn catalogue_row(over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
-    let (soon, of) = prompt(cell, SLOW);
+fn catalogue_row(trouble: Trouble, over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
+    let meanwhile = trouble.name();
+    let (soon, of) = prompt(cell, meanwhile);
     let ends = binomial::interval(soon, of, LEVEL);
     let percent = |share: f64| 100.0 * share;
-    let phases = cell.kept().filter_map(|trial| probed(trial, SLOW));
+    let phases = cell.kept().filter_map(|trial| probed(trial, meanwhile));
     let errors: u64 = phases
         .map(|phase| phase.planned.saturating_sub(phase.acknowledged))
         .sum();
     vec![
+        trouble.name().into(),
         over.into(),
         guard.name().into(),
         Value::number(of as f64),
@@ -82,19 +92,22 @@ fn catalogue_row(over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> 
             ends.map(|(low, high)| (percent(low), percent(high))),
         ),
         median(cell, |trial| waited(trial, BEFORE, Percentile::P50)),
-        median(cell, |trial| waited(trial, SLOW, Percentile::P50)),
-        median(cell, |trial| waited(trial, SLOW, Percentile::P99)),
+        median(cell, |trial| waited(trial, meanwhile, Percentile::P50)),
+        median(cell, |trial| waited(trial, meanwhile, Percentile::P99)),
     ]
 }
 
-fn orders_row(over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
+fn orders_row(trouble: Trouble, over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
     let phases: Vec<&Phase> = cell
         .kept()
         .flat_map(|trial| &trial.phases)
-        .filter(|phase| phase.name == SLOW)
+        .filter(|phase| phase.name == trouble.name())
         .collect();
-    let planned: u64 = phases.iter().map(|phase| phase.planned).sum();
-    let sold: u64 = phases.iter().map(|phase| phase.acknowledged).sum();
+    let orders = |read: fn(&Phase) -> u64| -> f64 {
+        let all: u64 = phases.iter().map(|phase| read(phase)).sum();
+        all as f64
+    };
+    let sold = orders(|phase| phase.acknowledged);
     let seconds: f64 = phases.iter().map(|phase| phase.end_s - phase.start_s).sum();
     let count = |read: fn(&HopCalls) -> u64| {
         let all: u64 = calls(cell).map(read).sum();
@@ -102,11 +115,15 @@ fn orders_row(over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
     };
     let state = |state: &str| Value::maybe(in_state(cell, state), "no breaker");
     vec![
+        trouble.name().into(),
         over.into(),
         guard.name().into(),
-        Value::number(planned as f64),
-        Value::number(sold as f64),
-        Value::number(sold as f64 / seconds),
+        Value::number(orders(|phase| phase.planned)),
+        Value::number(sold),
+        Value::number(orders(|phase| phase.failed)),
+        Value::number(orders(|phase| phase.timed_out)),
+        Value::number(sold / seconds),
+        count(|calls| calls.failed.values().sum()),
         count(|calls| calls.timed_out),
         count(|calls| calls.shed),
         count(|calls| calls.refused_by_breaker),
