@@ -4,6 +4,7 @@
 mod alone;
 mod consume;
 mod flight;
+mod lane;
 mod publish;
 mod replies;
 mod tls;
