@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 /// Serves the run's queue. Returns when the broker has registered every consumer; each has a connection of its own.
 pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Result<Listener> {
@@ -35,6 +36,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
             settings.prefetch.max(1)
         },
         max_body: settings.max_body,
+        open: TaskTracker::new(),
     };
     let (stop, stopped) = watch::channel(false);
     let mut in_force = BTreeMap::new();
@@ -47,7 +49,8 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
             .await
             .with_context(|| format!("RabbitMQ did not accept a consumer on {}", route.queue))?;
         in_force = route.in_force(&link);
-        consumers.spawn(server.clone().run(link, consumer, stopped.clone()));
+        let running = server.clone().run(link, consumer, stopped.clone());
+        consumers.spawn(server.open.track_future(running));
     }
     for (name, value) in [
         ("consumers", consumers.len().to_string()),
@@ -65,7 +68,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         in_force.insert(name.into(), value);
     }
     let task = tokio::spawn(async move { while consumers.join_next().await.is_some() {} });
-    Ok(Listener::new(route.address(), in_force, stop, task))
+    Ok(Listener::new(route.address(), in_force, stop, task).with_consumers(server.open))
 }
 
 /// Where refused orders of one channel go. lapin numbers a channel's confirms in the order of the calls: publishing takes turns.
@@ -89,6 +92,8 @@ struct Server<S> {
     service: S,
     prefetch: u16,
     max_body: usize,
+    /// Its consumers and their orders in work.
+    open: TaskTracker,
 }
 
 impl<S: Service> Server<S> {
@@ -171,12 +176,9 @@ impl<S: Service> Server<S> {
                 Some(_) = work.join_next(), if !work.is_empty() => {}
                 delivery = consumer.next() => match delivery {
                     Some(Ok(delivery)) => {
-                        work.spawn(handle(
-                            self.service.clone(),
-                            out.clone(),
-                            self.max_body,
-                            delivery,
-                        ));
+                        let service = self.service.clone();
+                        let handled = handle(service, out.clone(), self.max_body, delivery);
+                        work.spawn(self.open.track_future(handled));
                     }
                     // Also when the queue was deleted under the consumer: it is declared again.
                     Some(Err(_)) | None => return Cut,
