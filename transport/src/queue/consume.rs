@@ -26,8 +26,10 @@ use tokio_util::task::TaskTracker;
 /// Serves the run's queue. Returns when the broker has registered every consumer; each has a connection of its own.
 pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Result<Listener> {
     let route = Route::new(settings)?;
+    let queue = route.own_queue()?.clone();
     let server = Server {
         route: route.clone(),
+        queue: queue.clone(),
         service,
         // Zero is AMQP's "without bound", which is what a consumer that sets nothing gets.
         prefetch: if settings.library_defaults {
@@ -47,7 +49,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         let consumer = server
             .consume(&link.channel)
             .await
-            .with_context(|| format!("RabbitMQ did not accept a consumer on {}", route.queue))?;
+            .with_context(|| format!("RabbitMQ did not accept a consumer on {queue}"))?;
         in_force = route.in_force(&link);
         let running = server.clone().run(link, consumer, stopped.clone());
         consumers.spawn(server.open.track_future(running));
@@ -89,6 +91,8 @@ struct Out {
 #[derive(Clone)]
 struct Server<S> {
     route: Route,
+    /// The route's own.
+    queue: ShortString,
     service: S,
     prefetch: u16,
     max_body: usize,
@@ -106,7 +110,7 @@ impl<S: Service> Server<S> {
         }
         channel
             .basic_consume(
-                self.route.queue.clone(),
+                self.queue.clone(),
                 ShortString::default(),
                 BasicConsumeOptions::default(),
                 FieldTable::default(),

@@ -75,6 +75,10 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
         settings.reply.is_none() || settings.connecting == Connecting::Kept,
         "a reply and a connection per call were asked for, and a reply comes back on the connection of its call: keep it"
     );
+    ensure!(
+        route.queue.is_some() || settings.connecting != Connecting::AsWritten,
+        "a fan-out and the sources' sample were asked for, and the sample sends straight to one queue: keep connections, or open one per call"
+    );
     let class = route.class;
     let tally = Arc::new(Tally::default());
     let mut lanes = Vec::new();
@@ -320,9 +324,12 @@ impl Publisher {
         patience: Duration,
     ) -> Outcome {
         let sent_ns = Cell::new(None);
-        let as_written = self.connecting == Connecting::AsWritten;
+        let as_written_to = match self.connecting {
+            Connecting::AsWritten => self.route.queue.as_ref(),
+            Connecting::Kept | Connecting::PerCall => None,
+        };
         let properties = self.properties(kind, stamp, None);
-        let publish = alone::publish(&self.route, as_written, &body, properties, &sent_ns);
+        let publish = alone::publish(&self.route, as_written_to, &body, properties, &sent_ns);
         let result = match tokio::time::timeout(patience, publish).await {
             Ok(Alone::Read(result)) => result,
             Ok(Alone::NoConnection(text)) => return unsent("connect", &text),
