@@ -218,6 +218,10 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
     let taken = taken.path().to_str().unwrap();
     let listener = ["--tcp", "127.0.0.1:0"];
     let own_queue = ["--queue", "amqp://me:secret@host"];
+    let bounded = ["--queue-limit", "5"];
+    let reads = [&own_queue[..], &["--reader", "a"], &bounded].concat();
+    let fans_out = ["--next", "a=queue:amqp://me:secret@host,publish,fanout"];
+    let fans_out = [&fans_out[..], &bounded].concat();
     let own_queue = [&own_queue[..], &["--next", "a=queue:amqp://me:secret@host"]].concat();
     let cases: &[(&[&str], &str)] = &[
         (&[], "give --tcp, --rest, --grpc, --queue or --stream"),
@@ -269,6 +273,8 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
         (&["--reader", "a"], "--queue or --stream"),
         (&["--reader", "a b"], "letters, digits"),
         (&own_queue, "come back to it"),
+        (&reads, "expected --queue-limit or a fan-out"),
+        (&fans_out, "expected --queue-limit or a fan-out"),
         (&["--plant", "lose=1/2"], "lose=1/2"),
         (&["--plant", "drop=1/0"], "drop=1/0"),
         (&["--liston", "127.0.0.1:0"], "--liston"),

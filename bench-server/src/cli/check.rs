@@ -25,6 +25,15 @@ impl Serve {
         // Here too: a hop's target may hold a password.
         match hops::read_all(&self.next) {
             Ok(next) => {
+                let fans_out =
+                    |next: &hops::Next| next.fanout && next.transport == Transport::Queue;
+                let reads_a_fan_out = self.reader.is_some() && self.queue.is_some();
+                if self.queue_limit.is_some() && (reads_a_fan_out || next.iter().any(fans_out)) {
+                    return refuse(
+                        ErrorKind::ArgumentConflict,
+                        "expected --queue-limit or a fan-out over RabbitMQ (--reader, or a hop with `fanout`), got both; one reader's full queue would refuse what the others get, so drop one of the two".into(),
+                    );
+                }
                 if let Some(own) = next.iter().find(|next| self.consumes(next)) {
                     return refuse(
                         ErrorKind::ArgumentConflict,
