@@ -48,7 +48,7 @@ retries=3, backoff=10ms..1s, budget=10%, breaker=50%/20/1s (failures among the l
 bulkhead=8 (calls at once); no-deadline
 
 The service stops on SIGTERM and SIGINT after finishing what it accepted; a second one ends it at once.
-Logs go to stderr (RUST_LOG=info shows more). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.
+Logs go to stderr (RUST_LOG=info shows more, and what libraries log). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.
 
 Examples:
   bench-server serve --rest 127.0.0.1:8080 --grpc 127.0.0.1:50051

@@ -318,6 +318,33 @@ fn a_port_that_is_taken_is_a_failure_with_a_sentence() {
     }
 }
 
+#[test]
+fn what_a_library_logs_about_a_lost_broker_is_not_shown_unless_asked_for() {
+    // It hears the protocol's name and hangs up.
+    let broker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("amqp://{}/%2f", broker.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in broker.incoming() {
+            let _ = stream.unwrap().read_exact(&mut [0; 8]);
+        }
+    });
+    let said = |log: Option<&str>| {
+        let mut command = command(&["--queue", &url]);
+        if let Some(log) = log {
+            command.env("RUST_LOG", log);
+        }
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("no usable RabbitMQ"), "{stderr}");
+        stderr
+    };
+    let ours = said(None);
+    assert_eq!(ours.lines().count(), 1, "{ours}");
+    let everybodys = said(Some("error"));
+    assert!(everybodys.contains("lapin"), "{everybodys}");
+}
+
 #[tokio::test]
 async fn a_token_from_the_environment_leaves_no_file_and_a_weak_one_is_refused() {
     let mut with_token = command(&["--rest", "127.0.0.1:0"]);
