@@ -1,17 +1,20 @@
-//! The command line: what the user may say, and the refusal of what can't be meant, before anything starts. It opens
-//! nothing and listens nowhere.
+//! The command line: what the user may say. `values` reads what one flag may be, `check` refuses what can't be meant
+//! together, before anything starts. It opens nothing and listens nowhere.
 
-use crate::token::{self, Token};
-use crate::{hops, plant};
+mod check;
+mod values;
+
+pub(crate) use values::{amqp_url, brokers, scope};
+
+use crate::plant;
 use bench_host::place::Cpus;
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format};
-use bench_transport::Transport;
 use bench_usage::whole;
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use std::net::{SocketAddr, ToSocketAddrs};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use values::{address, address_or_off, at_least_one, cpus, resolved, size, some_address};
 
 /// The service under measurement: one order handler over bare TCP, REST, gRPC, RabbitMQ and Kafka.
 #[derive(Debug, Parser)]
@@ -45,7 +48,7 @@ retries=3, backoff=10ms..1s, budget=10%, breaker=50%/20/1s (failures among the l
 bulkhead=8 (calls at once); no-deadline
 
 The service stops on SIGTERM and SIGINT after finishing what it accepted; a second one ends it at once.
-Logs go to stderr (RUST_LOG=info shows more). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.
+Logs go to stderr (RUST_LOG=info shows more, and what libraries log). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.
 
 Examples:
   bench-server serve --rest 127.0.0.1:8080 --grpc 127.0.0.1:50051
@@ -218,299 +221,13 @@ impl Address {
     }
 }
 
-impl Serve {
-    /// Refuses combinations that can't be meant, and takes the AMQP URL from the environment if it is there.
-    pub fn check(&mut self) -> Result<(), clap::Error> {
-        let refuse = |kind, sentence: String| Err(Cli::command().error(kind, sentence));
-        // Here and not in a value parser: clap repeats a refused value, and this one may hold a password.
-        if let Some(url) = &self.queue {
-            match amqp_url(url) {
-                Ok(url) => self.queue = Some(url),
-                Err(sentence) => {
-                    return refuse(ErrorKind::ValueValidation, format!("--queue: {sentence}"));
-                }
-            }
-        }
-        // Here too: a hop's target may hold a password.
-        match hops::read_all(&self.next) {
-            Ok(next) => {
-                if let Some(own) = next.iter().find(|next| self.consumes(next)) {
-                    return refuse(
-                        ErrorKind::ArgumentConflict,
-                        format!(
-                            "--next: expected a hop that is another service, got `{}`, this one's own {} in scope `{}`, so each order would come back to it; give one of them another scope",
-                            own.name, own.transport, own.scope
-                        ),
-                    );
-                }
-            }
-            Err(sentence) => {
-                return refuse(ErrorKind::ValueValidation, format!("--next: {sentence}"));
-            }
-        }
-        let listens = self.tcp.is_some() || self.rest.is_some() || self.grpc.is_some();
-        if !(listens || self.queue.is_some() || self.stream.is_some()) {
-            return refuse(
-                ErrorKind::MissingRequiredArgument,
-                "expected at least one listener, got none; give --tcp, --rest, --grpc, --queue or --stream, for example `bench-server serve --rest 127.0.0.1:8080`".into(),
-            );
-        }
-        if self.reader.is_some() && self.queue.is_none() && self.stream.is_none() {
-            return refuse(
-                ErrorKind::MissingRequiredArgument,
-                "expected a broker that --reader reads from, got none; give --queue or --stream, or leave it out".into(),
-            );
-        }
-        if self.tls && listens && self.certificate.is_none() {
-            return refuse(
-                ErrorKind::MissingRequiredArgument,
-                "expected what a listener with --tls shows, got none; give --certificate FILE and --key FILE"
-                    .into(),
-            );
-        }
-        if let Some(url) = &self.queue
-            && url.starts_with("amqps://") != self.tls
-        {
-            return refuse(
-                ErrorKind::ArgumentConflict,
-                "expected --tls with an amqps:// address, and none with an amqp:// one; got one without the other".into(),
-            );
-        }
-        if matches!(self.durability, Durability::Process | Durability::Power)
-            && self.journal.is_none()
-        {
-            let class = self.durability;
-            return refuse(
-                ErrorKind::MissingRequiredArgument,
-                format!(
-                    "expected a folder for the journal that --durability {class} keeps; name one with --journal DIR"
-                ),
-            );
-        }
-        let token_file = self.token_file.as_deref();
-        if token_file.is_some() && self.control == ControlAt::Off {
-            return refuse(
-                ErrorKind::ArgumentConflict,
-                "expected --token-file or --control off, got both; the file is for the control port, so drop one of the two".into(),
-            );
-        }
-        let given = std::env::var(token::ENVIRONMENT).ok();
-        let given = given.map_or(Ok(()), |text| Token::given(&text).map(drop));
-        let token = given.and_then(|()| token_file.map_or(Ok(()), token::check_replaceable));
-        if let Err(sentence) = token {
-            return refuse(ErrorKind::ValueValidation, sentence);
-        }
-        if let (Some(wanted), Ok(allowed)) = (&self.pin, Cpus::allowed())
-            && wanted
-                .iter()
-                .any(|cpu| allowed.iter().all(|other| other != cpu))
-        {
-            // The kernel would pin to those that there are, and say nothing.
-            return refuse(
-                ErrorKind::ValueValidation,
-                format!(
-                    "--pin: expected CPUs out of {allowed}, which this process may use; got {wanted}"
-                ),
-            );
-        }
-        Ok(())
-    }
-
-    /// Whether this service takes its own orders from where a hop sends them.
-    fn consumes(&self, next: &hops::Next) -> bool {
-        let own = match next.transport {
-            Transport::Queue => &self.queue,
-            Transport::Stream => &self.stream,
-            Transport::Tcp | Transport::Rest | Transport::Grpc => return false,
-        };
-        own.as_ref() == Some(&next.target) && self.scope == next.scope
-    }
-}
-
-fn address(text: &str) -> Result<Address, String> {
-    let expected = "expected an address such as 127.0.0.1:8080 or 127.0.0.1:0";
-    let resolved: Vec<SocketAddr> = text
-        .to_socket_addrs()
-        .map_err(|error| format!("{expected}; {error}"))?
-        .collect();
-    if resolved.is_empty() {
-        return Err(format!("{expected}; this name has no address"));
-    }
-    Ok(Address {
-        text: text.to_owned(),
-        resolved,
-    })
-}
-
-fn resolved(text: &str) -> Result<Resolved, String> {
-    address(text).map(|address| address.resolved.into())
-}
-
-fn some_address(text: &str) -> Result<String, String> {
-    address(text).map(|address| address.text)
-}
-
-fn address_or_off(text: &str) -> Result<ControlAt, String> {
-    match text {
-        "off" => Ok(ControlAt::Off),
-        _ => address(text).map(ControlAt::Address),
-    }
-}
-
-/// The value itself, or for `env` what the variable holds.
-fn or_environment(text: &str, variable: &str) -> Result<String, String> {
-    match text {
-        "env" => std::env::var(variable)
-            .ok()
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| {
-                format!("expected a value in {variable}, where `env` takes it from; it is not set")
-            }),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-pub(crate) fn amqp_url(text: &str) -> Result<String, String> {
-    let url = or_environment(text, "HOPBENCH_AMQP_URL")?;
-    let rest = url.strip_prefix("amqp://").or(url.strip_prefix("amqps://"));
-    match rest {
-        Some(rest) if !rest.is_empty() => Ok(url),
-        // What came may hold a password: it is not repeated.
-        _ => Err("expected a URL such as amqp://user:password@127.0.0.1:5672/%2f, or env".into()),
-    }
-}
-
-pub(crate) fn brokers(text: &str) -> Result<String, String> {
-    let list = or_environment(text, "HOPBENCH_KAFKA_BROKERS")?;
-    let well_formed = |broker: &str| {
-        broker.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0)
-        })
-    };
-    if list.split(',').all(|broker| well_formed(broker.trim())) {
-        return Ok(list);
-    }
-    Err(format!(
-        "expected brokers such as 127.0.0.1:9092,127.0.0.1:9093, or env; got `{list}`"
-    ))
-}
-
-pub(crate) fn scope(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if (1..=100).contains(&text.len()) && text.bytes().all(fits) {
-        return Ok(text.to_owned());
-    }
-    Err("expected 1 to 100 letters, digits, dots, dashes or underscores, as Kafka's topic names allow".into())
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        // More than a million would only be a mistyped "unbounded".
-        Ok(count @ 1..=1_000_000) => Ok(count),
-        _ => Err("expected a number from 1 to 1000000; leave the flag out for no bound".into()),
-    }
-}
-
-fn size(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match &text[digits.len()..] {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "kB" => 1_000,
-        "MB" => 1_000_000,
-        _ => 0,
-    };
-    // A GiB is beyond what any of the transports carries in one message.
-    match digits
-        .parse::<usize>()
-        .ok()
-        .and_then(|n| n.checked_mul(factor))
-    {
-        Some(bytes) if (1..=1 << 30).contains(&bytes) => Ok(bytes),
-        _ => Err("expected a size from 1B to 1024MiB, such as 64KiB, 4MiB or 4000000".into()),
-    }
-}
-
-fn cpus(text: &str) -> Result<Cpus, String> {
-    let wrong = || format!("expected CPUs such as 0 or 0,2-3; got `{text}`");
-    let mut cpus = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let first: usize = first.trim().parse().map_err(|_| wrong())?;
-        let last: usize = last.trim().parse().map_err(|_| wrong())?;
-        // The kernel's own limit on CPU numbers in common builds.
-        if first > last || last >= 8_192 {
-            return Err(wrong());
-        }
-        cpus.extend(first..=last);
-    }
-    Ok(cpus.into_iter().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_are_read_with_their_units() {
-        for (text, bytes) in [
-            ("1", 1),
-            ("64KiB", 65_536),
-            ("4MiB", 4 << 20),
-            ("3kB", 3_000),
-        ] {
-            assert_eq!(size(text), Ok(bytes));
-        }
-        for text in [
-            "",
-            "0",
-            "MiB",
-            "4 MiB",
-            "4GiB",
-            "2000MiB",
-            "-1",
-            "99999999999999999999MiB",
-        ] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn cpus_are_read_as_lists_and_ranges() {
-        assert_eq!(cpus("0").unwrap().to_string(), "0");
-        assert_eq!(cpus("4,0,2-3").unwrap().to_string(), "0,2-4");
-        for text in ["", "a", "3-1", "0,", "9999999"] {
-            assert!(cpus(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_address_needs_its_port_and_says_whether_others_can_reach_it() {
-        assert!(address("127.0.0.1:0").unwrap().is_loopback());
-        assert!(address("[::1]:80").unwrap().is_loopback());
-        assert!(!address("0.0.0.0:80").unwrap().is_loopback());
-        for text in ["", "127.0.0.1", "127.0.0.1:99999", ":80:"] {
-            assert!(address(text).unwrap_err().contains("expected an address"));
-        }
-    }
-
-    #[test]
-    fn a_refused_url_never_shows_its_password() {
-        let error = amqp_url("http://me:secret@host").unwrap_err();
-        assert!(!error.contains("secret"));
-    }
-
-    #[test]
-    fn brokers_are_host_and_port_each() {
-        assert!(brokers("127.0.0.1:9092,[::1]:9093").is_ok());
-        for text in ["", "localhost", "a:0", "a:1,", ":9092"] {
-            assert!(brokers(text).is_err(), "{text}");
-        }
     }
 }

@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     {
         return bench_usage::refuse(&refusal, None);
     }
-    let logs =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let logs = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| bench_usage::LOGGED.into());
     tracing_subscriber::fmt()
         .with_env_filter(logs)
         .with_writer(std::io::stderr)

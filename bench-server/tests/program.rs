@@ -218,6 +218,10 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
     let taken = taken.path().to_str().unwrap();
     let listener = ["--tcp", "127.0.0.1:0"];
     let own_queue = ["--queue", "amqp://me:secret@host"];
+    let bounded = ["--queue-limit", "5"];
+    let reads = [&own_queue[..], &["--reader", "a"], &bounded].concat();
+    let fans_out = ["--next", "a=queue:amqp://me:secret@host,publish,fanout"];
+    let fans_out = [&fans_out[..], &bounded].concat();
     let own_queue = [&own_queue[..], &["--next", "a=queue:amqp://me:secret@host"]].concat();
     let cases: &[(&[&str], &str)] = &[
         (&[], "give --tcp, --rest, --grpc, --queue or --stream"),
@@ -269,6 +273,8 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
         (&["--reader", "a"], "--queue or --stream"),
         (&["--reader", "a b"], "letters, digits"),
         (&own_queue, "come back to it"),
+        (&reads, "expected --queue-limit or a fan-out"),
+        (&fans_out, "expected --queue-limit or a fan-out"),
         (&["--plant", "lose=1/2"], "lose=1/2"),
         (&["--plant", "drop=1/0"], "drop=1/0"),
         (&["--liston", "127.0.0.1:0"], "--liston"),
@@ -310,6 +316,33 @@ fn a_port_that_is_taken_is_a_failure_with_a_sentence() {
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains(&address), "{stderr}");
     }
+}
+
+#[test]
+fn what_a_library_logs_about_a_lost_broker_is_not_shown_unless_asked_for() {
+    // It hears the protocol's name and hangs up.
+    let broker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("amqp://{}/%2f", broker.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in broker.incoming() {
+            let _ = stream.unwrap().read_exact(&mut [0; 8]);
+        }
+    });
+    let said = |log: Option<&str>| {
+        let mut command = command(&["--queue", &url]);
+        if let Some(log) = log {
+            command.env("RUST_LOG", log);
+        }
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("no usable RabbitMQ"), "{stderr}");
+        stderr
+    };
+    let ours = said(None);
+    assert_eq!(ours.lines().count(), 1, "{ours}");
+    let everybodys = said(Some("error"));
+    assert!(everybodys.contains("lapin"), "{everybodys}");
 }
 
 #[tokio::test]

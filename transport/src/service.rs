@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
+use tokio_util::task::TaskTracker;
 
 /// What a listener tells the service about a request beside its message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +59,8 @@ pub struct Listener {
     pub in_force: BTreeMap<String, String>,
     stop: tokio::sync::watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
+    /// What goes when `task` is dropped, each in its own time.
+    consumers: TaskTracker,
 }
 
 impl Listener {
@@ -73,7 +76,13 @@ impl Listener {
             in_force,
             stop,
             task,
+            consumers: TaskTracker::new(),
         }
+    }
+
+    /// An abort waits for these too: what `task` owns ends with it, but not at the same instant.
+    pub(crate) fn with_consumers(self, consumers: TaskTracker) -> Self {
+        Self { consumers, ..self }
     }
 
     /// Stops accepting, finishes what was accepted, and returns.
@@ -82,10 +91,13 @@ impl Listener {
         let _ = self.task.await;
     }
 
-    /// Drops the listener where it stands, as a crash would: nothing more is finished or acknowledged.
+    /// Drops the listener where it stands, as a crash would: nothing more is finished or acknowledged. Returns when a
+    /// broker's consumers are gone, with what they had in work.
     pub async fn abort(self) {
         self.task.abort();
         let _ = self.task.await;
+        self.consumers.close();
+        self.consumers.wait().await;
     }
 }
 

@@ -1,5 +1,5 @@
-//! How both programs refuse a command line that cannot be meant: what came, what was expected, what to do. It knows no
-//! flag of either.
+//! How both programs refuse a command line that cannot be meant: what came, what was expected, what to do; and what they
+//! log where nobody says. It knows no flag of either.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error;
@@ -7,6 +7,10 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::str::FromStr;
+
+/// What is logged where nobody says: warnings of our own crates, whose names all begin so. What a library logs about a lost
+/// connection is counted, and told in our own words.
+pub const LOGGED: &str = "off,bench=warn";
 
 /// A value parser for whole numbers in a range, both ends included: clap's own says what came and not what was expected.
 pub fn whole<T>(

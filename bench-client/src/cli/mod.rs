@@ -26,11 +26,11 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What a library logs about a lost connection is counted and told in our own words.
-const QUIET: &str = "error,lapin=off,rdkafka=off";
+/// With -q: errors of our own crates alone.
+const QUIET: &str = "off,bench=error";
 /// With -v: what the programs do.
-const TOLD: &str = "info,lapin=off,rdkafka=off";
-/// With -vv: every connection and reply that went wrong too, but not each frame of HTTP/2.
+const TOLD: &str = "off,bench=info";
+/// With -vv: every connection and reply that went wrong too, and what libraries log, but not each frame of HTTP/2.
 const DETAILED: &str = "debug,h2=info,hyper=info,hyper_util=info,tower=info";
 
 /// Exit status of every command (see `--help`).
@@ -74,7 +74,7 @@ struct Cli {
         reason = "read by hand before the others, for it decides what they are (see `Settings::find`)"
     )]
     config_file: Option<PathBuf>,
-    /// No progress
+    /// No progress, and no warnings
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Say what happens on stderr; -vv in detail (RUST_LOG says it finer)
@@ -147,7 +147,7 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(status) => return status,
     };
-    log(cli.verbose);
+    log(cli.quiet, cli.verbose);
     settings.configure_brokers();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -210,16 +210,22 @@ fn is_configured(command: &str) -> bool {
     ["run", "load", "calibrate", "config", "doctor"].contains(&command)
 }
 
-fn log(verbose: u8) {
-    let told = match verbose {
-        0 => QUIET,
-        1 => TOLD,
-        _ => DETAILED,
-    };
+/// What is logged where `RUST_LOG` does not say.
+fn logged(quiet: bool, verbose: u8) -> &'static str {
+    match (quiet, verbose) {
+        (true, _) => QUIET,
+        (false, 0) => bench_usage::LOGGED,
+        (false, 1) => TOLD,
+        (false, _) => DETAILED,
+    }
+}
+
+fn log(quiet: bool, verbose: u8) {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| told.into()),
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| logged(quiet, verbose).into()),
         )
         .with_ansi(std::io::stderr().is_terminal() && !refused)
         .with_writer(std::io::stderr)
@@ -314,10 +320,70 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Where a log is kept to be read.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What stands in the log of ours and of libraries.
+    fn kept(filter: &str) -> String {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "lapin::channels", "lapin's error");
+            tracing::error!(target: "librdkafka", "librdkafka's error");
+            tracing::warn!(target: "h2::proto", "h2's warning");
+            tracing::error!(target: "bench_transport::queue", "our error");
+            tracing::warn!(target: "bench_transport::queue", "our warning");
+            tracing::info!(target: "bench_client::service", "our news");
+            tracing::debug!(target: "bench_client::service", "our detail");
+        });
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn libraries_are_quiet_until_everything_is_asked_for_and_our_warnings_are_not() {
+        let ours = ["our error", "our warning", "our news", "our detail"];
+        let theirs = ["lapin's error", "librdkafka's error", "h2's warning"];
+        for (quiet, verbose, of_ours, of_theirs) in [
+            (true, 0, 1, 0),
+            (false, 0, 2, 0),
+            (false, 1, 3, 0),
+            (false, 2, 4, 3),
+        ] {
+            let log = kept(logged(quiet, verbose));
+            let expected: Vec<&str> = theirs[..of_theirs]
+                .iter()
+                .chain(&ours[..of_ours])
+                .copied()
+                .collect();
+            let said = log.lines().count();
+            assert_eq!(said, expected.len(), "{quiet} {verbose}: {log}");
+            for line in expected {
+                assert!(log.contains(line), "{quiet} {verbose}: {line}: {log}");
+            }
+        }
     }
 
     #[test]

@@ -219,6 +219,12 @@ pub fn check_cell(cell: &Cell) -> Result<(), String> {
     if cell.tls {
         return of("its services call each other without TLS; leave TLS out");
     }
+    let fans_out = |edge: &Edge| edge.transport == Transport::Queue && edge.fanout.is_some();
+    if cell.queue_limit.is_some() && topology.edges.iter().any(fans_out) {
+        return of(
+            "expected a queue limit or a fan-out over RabbitMQ, got both; one reader's full queue would refuse what the others get, so leave one of the two out",
+        );
+    }
     let class = |name: &str| {
         topology
             .service(name)

@@ -289,6 +289,29 @@ fn a_fan_out_is_published_once_and_each_reader_reads_it_under_its_own_name() {
 }
 
 #[test]
+fn a_queue_limit_beside_a_fan_out_over_rabbitmq_is_refused() {
+    let cell = |topology: Topology| Cell {
+        topology: Some(topology),
+        queue_limit: Some(5),
+        durability: Durability::Process,
+        ..Cell::new(Transport::Queue)
+    };
+    assert_eq!(check_cell(&cell(checkout())), Ok(()));
+    let error = check_cell(&cell(fanned_out())).unwrap_err();
+    assert!(
+        error.contains("expected a queue limit or a fan-out"),
+        "{error}"
+    );
+    let mut over_kafka = fanned_out();
+    for edge in &mut over_kafka.edges {
+        if edge.fanout.is_some() {
+            edge.transport = Transport::Stream;
+        }
+    }
+    assert_eq!(check_cell(&cell(over_kafka)), Ok(()));
+}
+
+#[test]
 fn a_fan_out_that_is_no_single_message_is_refused() {
     let refused = |change: &dyn Fn(&mut Topology), words: &str| {
         let mut topology = fanned_out();

@@ -10,10 +10,11 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel};
 use std::cell::Cell;
 
-/// Publishes once. `sent_ns` is set as the message is handed to the open connection.
+/// Publishes once: as the sample does where a queue to send to is named. `sent_ns` is set as the message is handed to the
+/// open connection.
 pub(super) async fn publish(
     route: &Route,
-    as_written: bool,
+    as_written_to: Option<&ShortString>,
     body: &[u8],
     properties: BasicProperties,
     sent_ns: &Cell<Option<u64>>,
@@ -27,10 +28,9 @@ pub(super) async fn publish(
         properties,
         sent_ns,
     };
-    let sent = if as_written {
-        order.declared(route, &link.channel).await
-    } else {
-        order.confirmed(route, &link.channel).await
+    let sent = match as_written_to {
+        Some(queue) => order.declared(route, queue, &link.channel).await,
+        None => order.confirmed(route, &link.channel).await,
     };
     // The sample waits for the goodbye too: the broker has read everything before it.
     let closed = close(link).await;
@@ -75,8 +75,12 @@ impl Order<'_> {
     }
 
     /// Straight to the queue, which is declared first; nothing is awaited.
-    async fn declared(self, route: &Route, channel: &Channel) -> lapin::Result<CallResult> {
-        let queue = route.queue.clone();
+    async fn declared(
+        self,
+        route: &Route,
+        queue: &ShortString,
+        channel: &Channel,
+    ) -> lapin::Result<CallResult> {
         let (options, arguments) = route.orders_queue();
         channel
             .queue_declare(queue.clone(), options, arguments)
@@ -84,6 +88,7 @@ impl Order<'_> {
         let options = BasicPublishOptions::default();
         let default = ShortString::default();
         self.sent_ns.set(Some(now_ns()));
+        let queue = queue.clone();
         let publish = channel.basic_publish(default, queue, options, self.body, self.properties);
         publish.await?;
         Ok(CallResult::Acknowledged(None))

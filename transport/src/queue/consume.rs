@@ -21,12 +21,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 /// Serves the run's queue. Returns when the broker has registered every consumer; each has a connection of its own.
 pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Result<Listener> {
     let route = Route::new(settings)?;
+    let queue = route.own_queue()?.clone();
     let server = Server {
         route: route.clone(),
+        queue: queue.clone(),
         service,
         // Zero is AMQP's "without bound", which is what a consumer that sets nothing gets.
         prefetch: if settings.library_defaults {
@@ -35,6 +38,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
             settings.prefetch.max(1)
         },
         max_body: settings.max_body,
+        open: TaskTracker::new(),
     };
     let (stop, stopped) = watch::channel(false);
     let mut in_force = BTreeMap::new();
@@ -45,9 +49,10 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         let consumer = server
             .consume(&link.channel)
             .await
-            .with_context(|| format!("RabbitMQ did not accept a consumer on {}", route.queue))?;
+            .with_context(|| format!("RabbitMQ did not accept a consumer on {queue}"))?;
         in_force = route.in_force(&link);
-        consumers.spawn(server.clone().run(link, consumer, stopped.clone()));
+        let running = server.clone().run(link, consumer, stopped.clone());
+        consumers.spawn(server.open.track_future(running));
     }
     for (name, value) in [
         ("consumers", consumers.len().to_string()),
@@ -65,7 +70,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         in_force.insert(name.into(), value);
     }
     let task = tokio::spawn(async move { while consumers.join_next().await.is_some() {} });
-    Ok(Listener::new(route.address(), in_force, stop, task))
+    Ok(Listener::new(route.address(), in_force, stop, task).with_consumers(server.open))
 }
 
 /// Where refused orders of one channel go. lapin numbers a channel's confirms in the order of the calls: publishing takes turns.
@@ -86,9 +91,13 @@ struct Out {
 #[derive(Clone)]
 struct Server<S> {
     route: Route,
+    /// The route's own.
+    queue: ShortString,
     service: S,
     prefetch: u16,
     max_body: usize,
+    /// Its consumers and their orders in work.
+    open: TaskTracker,
 }
 
 impl<S: Service> Server<S> {
@@ -101,7 +110,7 @@ impl<S: Service> Server<S> {
         }
         channel
             .basic_consume(
-                self.route.queue.clone(),
+                self.queue.clone(),
                 ShortString::default(),
                 BasicConsumeOptions::default(),
                 FieldTable::default(),
@@ -171,12 +180,9 @@ impl<S: Service> Server<S> {
                 Some(_) = work.join_next(), if !work.is_empty() => {}
                 delivery = consumer.next() => match delivery {
                     Some(Ok(delivery)) => {
-                        work.spawn(handle(
-                            self.service.clone(),
-                            out.clone(),
-                            self.max_body,
-                            delivery,
-                        ));
+                        let service = self.service.clone();
+                        let handled = handle(service, out.clone(), self.max_body, delivery);
+                        work.spawn(self.open.track_future(handled));
                     }
                     // Also when the queue was deleted under the consumer: it is declared again.
                     Some(Err(_)) | None => return Cut,

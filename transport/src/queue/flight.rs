@@ -1,9 +1,10 @@
-//! One publish on its way: it is read to its confirm even when nobody waits for it any more.
+//! One publish on its way and what becomes of it: it is read to its confirm even when nobody waits for it any more.
 
 use super::ROUTING_KEY;
-use super::publish::{Fate, Lane, failed};
-use crate::CallResult;
+use super::lane::Lane;
 use crate::broker::{Tally, count};
+use crate::reply::Arrived;
+use crate::{CallResult, Failure};
 use bytes::Bytes;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
@@ -24,6 +25,19 @@ pub(super) struct Publish {
     pub(super) properties: BasicProperties,
     /// The place in the confirm window.
     pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What became of one publish.
+pub(super) enum Fate {
+    /// The channel refused it before anything was written; the window's permit comes back.
+    NeverSent(Option<OwnedSemaphorePermit>),
+    /// The confirm was read (what it says is judged at once: it can carry a whole returned message), or the connection
+    /// was cut before it came.
+    Read(lapin::Result<CallResult>),
+    /// The reply came.
+    Answered(Arrived),
+    /// The way of the reply was cut before it came.
+    Cut,
 }
 
 /// Publishes and reads the confirm. The permit is held until then, whoever still waits.
@@ -117,4 +131,13 @@ pub(super) fn judge(confirmation: Confirmation) -> CallResult {
             "RabbitMQ did not take the order: its queue is full, or it could not be stored".into(),
         ),
     }
+}
+
+/// A failure on this side or on the way.
+pub(super) fn failed(name: &str, text: String) -> CallResult {
+    CallResult::Failed(Failure {
+        by_service: false,
+        name: name.into(),
+        text,
+    })
 }

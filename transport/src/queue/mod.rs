@@ -4,6 +4,7 @@
 mod alone;
 mod consume;
 mod flight;
+mod lane;
 mod publish;
 mod replies;
 mod tls;
@@ -14,7 +15,7 @@ pub use publish::{QueueCaller, connect};
 use crate::broker::{Tally, check_fanout, count, name, own_name};
 use crate::tls::{self as encryption, Calling, Negotiated};
 use crate::{Fanout, LeftUnset, Settings};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use bench_proto::Durability;
 use futures_util::{Stream, StreamExt};
 use lapin::options::{
@@ -75,8 +76,8 @@ struct Route {
     /// For an amqps address.
     tls: Option<Calling>,
     exchange: ShortString,
-    /// What this end consumes; the publisher of a fan-out has none.
-    queue: ShortString,
+    /// Where this end's orders wait; the publisher of a fan-out has none, for each reader has its own.
+    queue: Option<ShortString>,
     fanout: Option<Fanout>,
     /// Dead-letter exchange and queue alike.
     dead: ShortString,
@@ -88,6 +89,10 @@ struct Route {
 impl Route {
     fn new(settings: &Settings) -> anyhow::Result<Self> {
         check_fanout(settings)?;
+        ensure!(
+            settings.fanout.is_none() || settings.queue_limit.is_none(),
+            "a fan-out and a bound on the queue were asked for, and one reader's full queue would refuse what the others get: leave the bound out"
+        );
         // The parser's own message can quote the address with its password: it stays inside.
         let mut uri: AMQPUri = settings.target.parse().map_err(|_| {
             anyhow!("the RabbitMQ address is not of the form amqp://user:password@host:port/vhost")
@@ -113,16 +118,38 @@ impl Route {
             ShortString::try_new(name)
                 .context("the scope makes a name longer than AMQP's 255 bytes: shorten it")
         };
+        let queue = match settings.fanout {
+            Some(Fanout::Publisher) => None,
+            Some(Fanout::Reader(_)) | None => Some(short(own_name(settings, "orders"))?),
+        };
         Ok(Self {
             uri,
             tls,
             exchange: short(name(&settings.scope, ""))?,
-            queue: short(own_name(settings, "orders"))?,
+            queue,
             fanout: settings.fanout.clone(),
             dead: short(name(&settings.scope, "dead"))?,
             limit: settings.queue_limit,
             class: Class::of(settings.durability),
         })
+    }
+
+    /// The queue of this end, where it is to have one.
+    fn own_queue(&self) -> anyhow::Result<&ShortString> {
+        self.queue.as_ref().with_context(|| {
+            format!(
+                "expected a reader of the fan-out {}, got its publisher, which has no queue: name the reader",
+                self.exchange
+            )
+        })
+    }
+
+    /// What [`Self::declare`] declares for this end's orders.
+    fn declared(&self) -> String {
+        match &self.queue {
+            Some(queue) => format!("queue {queue}"),
+            None => format!("exchange {}", self.exchange),
+        }
     }
 
     /// The broker's address without user and password.
@@ -181,7 +208,7 @@ impl Route {
         tokio::time::timeout(ATTEMPT, self.declare(&link.channel))
             .await
             .unwrap_or_else(|_| Err(anyhow!("no answer within {ATTEMPT:?}")))
-            .with_context(|| format!("RabbitMQ did not declare {} as asked", self.queue))?;
+            .with_context(|| format!("RabbitMQ did not declare {} as asked", self.declared()))?;
         Ok(link)
     }
 
@@ -226,18 +253,18 @@ impl Route {
         channel
             .exchange_declare(self.exchange.clone(), kind, exchange, none())
             .await?;
-        if self.fanout == Some(Fanout::Publisher) {
-            // Each reader declares its own queue and binds it.
+        let Some(queue) = &self.queue else {
+            // Each reader declares its own and binds it.
             return Ok(());
-        }
+        };
         let (orders, arguments) = self.orders_queue();
         channel
-            .queue_declare(self.queue.clone(), orders, arguments)
+            .queue_declare(queue.clone(), orders, arguments)
             .await?;
         let key = ROUTING_KEY.into();
         channel
             .queue_bind(
-                self.queue.clone(),
+                queue.clone(),
                 self.exchange.clone(),
                 key,
                 QueueBindOptions::default(),
@@ -247,7 +274,7 @@ impl Route {
         Ok(())
     }
 
-    /// How the run's queue is declared; with anything else the broker refuses.
+    /// How this end's queue is declared; with anything else the broker refuses.
     fn orders_queue(&self) -> (QueueDeclareOptions, FieldTable) {
         let Class {
             durable, quorum, ..
@@ -298,17 +325,6 @@ impl Route {
         let negotiated = link.connection.configuration();
         let mut settings: BTreeMap<String, String> = [
             ("exchange", self.exchange.to_string()),
-            ("queue", self.queue.to_string()),
-            (
-                "queue-type",
-                if quorum { "quorum" } else { "classic" }.into(),
-            ),
-            (
-                "max-length",
-                self.limit.map_or("unbounded".into(), |limit| {
-                    format!("{limit}, reject-publish")
-                }),
-            ),
             ("durable", durable.to_string()),
             ("delivery-mode", delivery_mode.to_string()),
             ("confirms", confirm.to_string()),
@@ -322,9 +338,28 @@ impl Route {
         if self.fanout.is_some() {
             settings.insert("exchange-type".into(), "fanout".into());
         }
-        if self.fanout == Some(Fanout::Publisher) {
-            settings.insert("queue".into(), "one of each reader".into());
-        }
+        let queue = match &self.queue {
+            // Their type and length are the readers' to tell.
+            None => vec![("queue", "one of each reader".to_string())],
+            Some(queue) => vec![
+                ("queue", queue.to_string()),
+                (
+                    "queue-type",
+                    if quorum { "quorum" } else { "classic" }.into(),
+                ),
+                (
+                    "max-length",
+                    self.limit.map_or("unbounded".into(), |limit| {
+                        format!("{limit}, reject-publish")
+                    }),
+                ),
+            ],
+        };
+        settings.extend(
+            queue
+                .into_iter()
+                .map(|(key, value)| (key.to_string(), value)),
+        );
         settings.extend(encryption::in_force(link.negotiated.as_ref()));
         settings
     }
@@ -373,7 +408,7 @@ pub async fn prepare(settings: &Settings) -> anyhow::Result<()> {
 pub async fn remove(settings: &Settings) -> anyhow::Result<()> {
     let route = Route::new(settings)?;
     let link = route.dial("remove").await?;
-    for queue in [&route.queue, &route.dead] {
+    for queue in route.queue.iter().chain([&route.dead]) {
         link.channel
             .queue_delete(queue.clone(), QueueDeleteOptions::default())
             .await
@@ -393,6 +428,7 @@ pub async fn remove(settings: &Settings) -> anyhow::Result<()> {
 /// in it: AMQP does not tell them; the service's own count of orders in work does.
 pub async fn backlog(settings: &Settings) -> anyhow::Result<u64> {
     let route = Route::new(settings)?;
+    let name = route.own_queue()?;
     let link = route.dial("backlog").await?;
     let passive = QueueDeclareOptions {
         passive: true,
@@ -400,14 +436,9 @@ pub async fn backlog(settings: &Settings) -> anyhow::Result<u64> {
     };
     let queue = link
         .channel
-        .queue_declare(route.queue.clone(), passive, FieldTable::default())
+        .queue_declare(name.clone(), passive, FieldTable::default())
         .await
-        .with_context(|| {
-            format!(
-                "queue {} is not there: prepare the scope first",
-                route.queue
-            )
-        })?;
+        .with_context(|| format!("queue {name} is not there: prepare the scope first"))?;
     let ready = queue.message_count().into();
     link.close().await;
     Ok(ready)
@@ -418,4 +449,42 @@ async fn with_confirms(channel: &Channel) -> lapin::Result<()> {
     channel
         .confirm_select(ConfirmSelectOptions::default())
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(fanout: Option<Fanout>, queue_limit: Option<u32>) -> anyhow::Result<Route> {
+        Route::new(&Settings {
+            target: "amqp://127.0.0.1:5672/%2f".into(),
+            fanout,
+            queue_limit,
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn each_end_names_what_it_declares() {
+        let reader = || Fanout::Reader("email".into());
+        for (fanout, declared) in [
+            (None, "queue hopbench.orders.orders"),
+            (Some(reader()), "queue hopbench.orders.email.orders"),
+            (Some(Fanout::Publisher), "exchange hopbench.orders"),
+        ] {
+            assert_eq!(route(fanout, None).unwrap().declared(), declared);
+        }
+        let publisher = route(Some(Fanout::Publisher), None).unwrap();
+        let refused = publisher.own_queue().unwrap_err().to_string();
+        assert!(refused.contains("name the reader"), "{refused}");
+    }
+
+    #[test]
+    fn a_bound_on_the_queue_goes_with_no_fan_out() {
+        assert!(route(None, Some(5)).is_ok());
+        for fanout in [Fanout::Publisher, Fanout::Reader("email".into())] {
+            let refused = route(Some(fanout), Some(5)).err().expect("it is refused");
+            assert!(refused.to_string().contains("full queue"), "{refused}");
+        }
+    }
 }

@@ -1,29 +1,28 @@
-//! The sending end of the queue: publishes with the confirm awaited outside the send path, a bounded window, and one
-//! supervisor per connection that re-connects and re-declares. Where replies are asked for, a call ends with its reply.
-//! Where each call has a connection of its own, none of this stands between: see `alone`.
+//! The sending end of the queue: publishes with the confirm awaited outside the send path and a bounded window, over
+//! connections that `lane` keeps up. Where replies are asked for, a call ends with its reply. Where each call has a
+//! connection of its own, none of this stands between: see `alone`.
 
+use super::Route;
 use super::alone::{self, Alone};
-use super::flight::{Flight, Publish};
-use super::replies::{answered, listen};
-use super::{Link, Route, with_confirms};
+use super::flight::{Fate, Flight, Publish, failed};
+use super::lane::{Lane, Wire, supervise};
+use super::replies::answered;
 use crate::broker::{Tally, count, kind_name};
-use crate::reply::{Arrived, Calls, Ticket};
-use crate::{
-    CallResult, Caller, Connecting, Counters, Failure, Outcome, ReplyVia, Settings, travel,
-};
-use anyhow::{Context as _, ensure};
+use crate::reply::{Calls, Ticket};
+use crate::{CallResult, Caller, Connecting, Counters, Outcome, ReplyVia, Settings, travel};
+use anyhow::ensure;
 use bench_host::clock::{after, now_ns};
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
+use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 /// A refused call looks at its connection again after this, should the supervisor see no cut.
@@ -69,32 +68,16 @@ impl Drop for Publisher {
     }
 }
 
-/// A channel in use.
-#[derive(Clone)]
-struct Wire {
-    channel: Arc<Channel>,
-    /// Where its requests want their replies, if they want any.
-    reply_to: Option<ShortString>,
-}
-
-/// One connection as the calls see it.
-pub(super) struct Lane {
-    /// What is in use; none while disconnected.
-    wire: watch::Sender<Option<Wire>>,
-    /// The calls that wait for a reply; none where a call ends with its confirm.
-    calls: Option<Arc<Calls>>,
-    /// A call found the channel unusable: the supervisor looks again.
-    suspect: Notify,
-    /// lapin numbers a channel's confirms in the order of the calls: publishing takes turns.
-    pub(super) turn: Mutex<()>,
-}
-
 /// Connects, declares the run's exchange and queues, and keeps `settings.connections` connections up.
 pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
     let route = Route::new(settings)?;
     ensure!(
         settings.reply.is_none() || settings.connecting == Connecting::Kept,
         "a reply and a connection per call were asked for, and a reply comes back on the connection of its call: keep it"
+    );
+    ensure!(
+        route.queue.is_some() || settings.connecting != Connecting::AsWritten,
+        "a fan-out and the sources' sample were asked for, and the sample sends straight to one queue: keep connections, or open one per call"
     );
     let class = route.class;
     let tally = Arc::new(Tally::default());
@@ -111,14 +94,10 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
             link.close().await;
             break;
         }
-        let lane = Arc::new(Lane {
-            wire: watch::Sender::new(None),
-            calls: settings
-                .reply
-                .map(|_| Calls::new(room.clone(), tally.clone())),
-            suspect: Notify::new(),
-            turn: Mutex::new(()),
-        });
+        let calls = settings
+            .reply
+            .map(|_| Calls::new(room.clone(), tally.clone()));
+        let lane = Arc::new(Lane::new(calls));
         lane.use_channel(&link.channel, &route, settings.reply)
             .await?;
         supervisors.push(tokio::spawn(supervise(
@@ -175,67 +154,6 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<QueueCaller> {
         tally,
         in_force,
     })))
-}
-
-impl Lane {
-    /// Makes an open connection ready for calls. Confirms are a setting of the channel: without them this class would
-    /// silently weaken.
-    async fn use_channel(
-        &self,
-        channel: &Arc<Channel>,
-        route: &Route,
-        reply: Option<ReplyVia>,
-    ) -> anyhow::Result<()> {
-        if route.class.confirm {
-            with_confirms(channel)
-                .await
-                .context("RabbitMQ refused publisher confirms")?;
-        }
-        let reply_to = match (reply, &self.calls) {
-            (Some(via), Some(calls)) => Some(listen(channel, via, calls.clone()).await?),
-            _ => None,
-        };
-        let channel = channel.clone();
-        self.wire.send_replace(Some(Wire { channel, reply_to }));
-        Ok(())
-    }
-
-    /// No call uses what was cut, and none waits for a reply that cannot come any more.
-    fn cut(&self) {
-        self.wire.send_replace(None);
-        if let Some(calls) = &self.calls {
-            calls.cut();
-        }
-    }
-}
-
-/// Owns one connection for the caller's life: notices the cut, backs off, connects and declares anew.
-async fn supervise(
-    route: Route,
-    mut link: Link,
-    lane: Arc<Lane>,
-    reply: Option<ReplyVia>,
-    tally: Arc<Tally>,
-) {
-    loop {
-        tokio::select! {
-            () = link.cut() => {}
-            () = lane.suspect.notified() => {
-                if link.channel.status().connected() {
-                    continue;
-                }
-            }
-        }
-        lane.cut();
-        drop(link);
-        link = loop {
-            let next = route.reopen("publisher", &tally).await;
-            match lane.use_channel(&next.channel, &route, reply).await {
-                Ok(()) => break next,
-                Err(error) => tracing::debug!("not ready after re-connecting: {error:#}"),
-            }
-        };
-    }
 }
 
 impl Caller for QueueCaller {
@@ -406,9 +324,12 @@ impl Publisher {
         patience: Duration,
     ) -> Outcome {
         let sent_ns = Cell::new(None);
-        let as_written = self.connecting == Connecting::AsWritten;
+        let as_written_to = match self.connecting {
+            Connecting::AsWritten => self.route.queue.as_ref(),
+            Connecting::Kept | Connecting::PerCall => None,
+        };
         let properties = self.properties(kind, stamp, None);
-        let publish = alone::publish(&self.route, as_written, &body, properties, &sent_ns);
+        let publish = alone::publish(&self.route, as_written_to, &body, properties, &sent_ns);
         let result = match tokio::time::timeout(patience, publish).await {
             Ok(Alone::Read(result)) => result,
             Ok(Alone::NoConnection(text)) => return unsent("connect", &text),
@@ -455,27 +376,6 @@ async fn end(flight: &mut Flight, ticket: Option<&mut Ticket>) -> Fate {
         None => flight.await,
         Some(ticket) => answered(flight, ticket).await,
     }
-}
-
-/// What became of one publish.
-pub(super) enum Fate {
-    /// The channel refused it before anything was written; the window's permit comes back.
-    NeverSent(Option<OwnedSemaphorePermit>),
-    /// The confirm was read (what it says is judged at once: it can carry a whole returned message), or the connection
-    /// was cut before it came.
-    Read(lapin::Result<CallResult>),
-    /// The reply came.
-    Answered(Arrived),
-    /// The way of the reply was cut before it came.
-    Cut,
-}
-
-pub(super) fn failed(name: &str, text: String) -> CallResult {
-    CallResult::Failed(Failure {
-        by_service: false,
-        name: name.into(),
-        text,
-    })
 }
 
 fn unsent(name: &str, text: &str) -> Outcome {

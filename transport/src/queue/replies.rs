@@ -1,8 +1,7 @@
 //! Request and reply over RabbitMQ, both ends of the reply: by direct reply-to or through an exclusive queue. Replies are
 //! transient and unconfirmed, so at-most-once: the caller's deadline is what ends a call whose reply was lost.
 
-use super::flight::Flight;
-use super::publish::Fate;
+use super::flight::{Fate, Flight};
 use crate::reply::{Arrived, Calls, Ticket, Written};
 use crate::{CallResult, ReplyVia};
 use anyhow::{Context, bail};

@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 /// How long a killed consumer keeps its partitions.
 pub(super) const SESSION: Duration = Duration::from_secs(6);
@@ -92,6 +93,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         topic: route.orders.clone(),
         dead: route.dead.clone(),
         stopped,
+        open: TaskTracker::new(),
     };
     // Dropped before its time, it ends those that it holds.
     let mut consumers = JoinSet::new();
@@ -104,7 +106,11 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
             .subscribe(&[&route.orders])
             .with_context(|| format!("could not subscribe to {}", route.orders))?;
         shares.push(consumer.context().assigned.subscribe());
-        consumers.spawn(server.clone().run(OffRuntime(Some(consumer))));
+        let owner = OffRuntime {
+            consumer: Some(consumer),
+            open: server.open.clone(),
+        };
+        consumers.spawn(server.open.track_future(server.clone().run(owner)));
     }
     let _ = timeout(
         ASSIGNMENT,
@@ -135,7 +141,7 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
         in_force.insert(name.into(), value);
     }
     let task = tokio::spawn(async move { while consumers.join_next().await.is_some() {} });
-    Ok(Listener::new(route.brokers, in_force, stop, task))
+    Ok(Listener::new(route.brokers, in_force, stop, task).with_consumers(server.open))
 }
 
 /// Waits until every consumer has joined and so many partitions are spread over them, none of which is left without one
@@ -214,12 +220,20 @@ impl ConsumerContext for Assignment {
 }
 
 /// Closing a consumer blocks until it has left its group: never on the runtime.
-struct OffRuntime(Option<StreamConsumer<Assignment>>);
+struct OffRuntime {
+    consumer: Option<StreamConsumer<Assignment>>,
+    /// Where it counts as open until it has left.
+    open: TaskTracker,
+}
 
 impl Drop for OffRuntime {
     fn drop(&mut self) {
-        if let Some(consumer) = self.0.take() {
-            std::thread::spawn(move || drop(consumer));
+        if let Some(consumer) = self.consumer.take() {
+            let open = self.open.token();
+            std::thread::spawn(move || {
+                drop(consumer);
+                drop(open);
+            });
         }
     }
 }
@@ -234,6 +248,8 @@ struct Server<S> {
     topic: String,
     dead: String,
     stopped: watch::Receiver<bool>,
+    /// Its consumers and their records in work.
+    open: TaskTracker,
 }
 
 /// A record on its way through the service.
@@ -241,10 +257,10 @@ type Held = (Ticket, OwnedMessage);
 
 impl<S: Service> Server<S> {
     async fn run(self, mut owner: OffRuntime) {
-        if let Some(consumer) = &owner.0 {
+        if let Some(consumer) = &owner.consumer {
             self.deliver(consumer).await;
         }
-        let Some(consumer) = owner.0.take() else {
+        let Some(consumer) = owner.consumer.take() else {
             return;
         };
         let farewell = blocking(move || {
@@ -306,7 +322,8 @@ impl<S: Service> Server<S> {
                     },
                     record,
                 );
-                work.spawn(async move { (key, ticket, handled.await) });
+                let handled = async move { (key, ticket, handled.await) };
+                work.spawn(self.open.track_future(handled));
             }
         }
     }

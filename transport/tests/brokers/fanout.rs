@@ -3,7 +3,7 @@
 use crate::clients::{Kafka, Rabbit};
 use crate::rig::{Broker, Ledgered, Sender, until, with};
 use bench_proto::{Durability, Format};
-use bench_transport::{Caller, Fanout, ReplyVia, Settings};
+use bench_transport::{Caller, Connecting, Fanout, ReplyVia, Settings};
 
 const ORDERS: u64 = 500;
 const READERS: [&str; 3] = ["email", "stock", "report"];
@@ -147,4 +147,47 @@ async fn no_reply_comes_from_many<B: Broker>(via: ReplyVia) {
 async fn a_fan_out_with_a_reply_is_refused() {
     no_reply_comes_from_many::<Rabbit>(ReplyVia::Direct).await;
     no_reply_comes_from_many::<Kafka>(ReplyVia::Topic).await;
+}
+
+#[tokio::test]
+async fn the_publisher_names_its_exchange_and_no_queue_that_is_not_there() {
+    with(
+        Durability::Power,
+        async |broker: Rabbit, settings: Settings| {
+            let publisher = publisher(&settings);
+            let in_force = broker.connect(&publisher).await.unwrap().in_force();
+            assert_eq!(in_force["exchange-type"], "fanout");
+            assert_eq!(in_force["queue"], "one of each reader");
+            for name in ["queue-type", "max-length"] {
+                assert!(!in_force.contains_key(name), "{in_force:?}");
+            }
+            let of_many = broker.backlog(&publisher).await.unwrap_err();
+            assert!(of_many.to_string().contains("reader"), "{of_many:#}");
+            // The same exchange for one queue: the broker refuses it as a fan-out's.
+            broker.remove(&publisher).await.unwrap();
+            broker.prepare(&settings).await.unwrap();
+            let refused = broker.connect(&publisher).await.unwrap_err();
+            let refused = format!("{refused:#}");
+            let exchange = format!("exchange hopbench.{} as asked", settings.scope);
+            assert!(refused.contains(&exchange), "{refused}");
+            assert!(!refused.contains(".orders"), "{refused}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_sample_that_sends_to_one_queue_is_refused_in_a_fan_out() {
+    with(
+        Durability::Process,
+        async |broker: Rabbit, settings: Settings| {
+            let asked = Settings {
+                connecting: Connecting::AsWritten,
+                ..publisher(&settings)
+            };
+            let refused = broker.connect(&asked).await.unwrap_err();
+            assert!(refused.to_string().contains("one queue"), "{refused:#}");
+        },
+    )
+    .await;
 }

@@ -3,12 +3,14 @@
 
 use crate::clients::{Kafka, Rabbit};
 use crate::rig::{Broker, Ledgered, Sender, stack, until, with};
-use bench_proto::{Durability, Format, Kind};
-use bench_transport::{Caller, Settings};
+use bench_proto::{Durability, Format, Kind, Message};
+use bench_transport::{Caller, Origin, Reply, Service, Settings, queue, stream};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 async fn a_killed_consumer_loses_nothing<B: Broker>() {
@@ -53,6 +55,75 @@ async fn a_killed_consumer_of_the_queue_loses_no_acknowledged_order() {
 #[tokio::test]
 async fn a_killed_consumer_of_the_stream_loses_no_acknowledged_order() {
     a_killed_consumer_loses_nothing::<Kafka>().await;
+}
+
+/// A service whose orders never end, and take their time to go when they are dropped. It counts those in work.
+#[derive(Clone, Default)]
+struct Clinging(Arc<AtomicU64>);
+
+/// An order of it in work.
+struct Held(Clinging);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(100));
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Service for Clinging {
+    fn handle(&self, _: Message, _: Origin) -> impl Future<Output = Reply> + Send + 'static {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let held = Held(self.clone());
+        async move {
+            let _held = held;
+            std::future::pending().await
+        }
+    }
+
+    fn rejected(&self, what: &str) {
+        panic!("these tests send orders only, this is {what}");
+    }
+}
+
+async fn an_aborted_listener_leaves_nothing_running<B: Broker>() {
+    with(
+        Durability::Process,
+        async |broker: B, settings: Settings| {
+            let settings = Settings {
+                prefetch: 2,
+                consumers: 2,
+                ..settings
+            };
+            let service = Clinging::default();
+            let serving = service.clone();
+            let listener = match B::NAME {
+                "RabbitMQ" => queue::serve(&settings, serving).await,
+                _ => stream::serve(&settings, serving).await,
+            };
+            let listener = listener.unwrap();
+            let caller = broker.connect(&settings).await.unwrap();
+            Sender::new(Format::Protobuf).send(&caller, 20).await;
+            let in_work = || service.0.load(Ordering::SeqCst);
+            until("two orders are in work", || in_work() >= 2).await;
+            listener.abort().await;
+            assert_eq!(in_work(), 0, "what was in work is gone");
+            let holders = Arc::strong_count(&service.0);
+            assert_eq!(holders, 1, "and so are the consumers that held the service");
+        },
+    )
+    .await;
+}
+
+// Several threads: on one, the consumers are dropped before the test goes on, waited for or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_aborted_listener_of_the_queue_leaves_nothing_running() {
+    an_aborted_listener_leaves_nothing_running::<Rabbit>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_aborted_listener_of_the_stream_leaves_nothing_running() {
+    an_aborted_listener_leaves_nothing_running::<Kafka>().await;
 }
 
 async fn a_killed_broker_ends_every_call<B: Broker>(broker_name: &'static str) {
