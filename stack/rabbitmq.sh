@@ -77,6 +77,34 @@ END
   await rabbitmq 120 rabbitmq_ready
 }
 
+# rabbitmq_eval EXPRESSIONS: what the node makes of them. erl_call needs no virtual machine of its own, whose start would
+# take a second of CPU beside what is measured; in a container there is rabbitmqctl.
+rabbitmq_eval() {
+  local call
+  if [[ $MODE == docker ]]; then
+    docker_compose exec -T rabbitmq rabbitmqctl eval "$1" </dev/null
+    return
+  fi
+  call=$(command -v erl_call || ls /usr/lib/erlang/erts-*/bin/erl_call) || return 1
+  # It keeps the lock, where this shell is killed: what comes next then finds its work done. A broker that is paused for a
+  # while is waited for.
+  HOME=$STATE/rabbitmq/home ERL_EPMD_PORT=$RABBITMQ_EPMD_PORT \
+    timeout 20 "$call" -sname "$CHECKOUT@localhost" -h "stack$$" -e <<<"$1"
+}
+
+# rabbitmq_alarm on|off: a watermark that is below what the node uses raises the alarm at once. The configured one, which
+# setting a watermark leaves as it is, ends it.
+rabbitmq_alarm() {
+  local watermark='{absolute, 1000000}' wanted=true said
+  if [[ $1 == off ]]; then
+    watermark='element(2, application:get_env(rabbit, vm_memory_high_watermark))' wanted=false
+  fi
+  said=$(rabbitmq_eval "ok = vm_memory_monitor:set_vm_memory_high_watermark($watermark),
+    lists:keymember({resource_limit, memory, node()}, 1, rabbit_alarm:get_alarms()).") || true
+  [[ $said == *"$wanted"* ]] ||
+    die "rabbitmq's memory alarm could not be turned $1: expected $wanted of it, got '$said'; its log is $LOGS/rabbitmq.log"
+}
+
 # No broker process, so its CPU is nobody's; it ends with the stack, and a killed broker finds it again.
 rabbitmq_down() { slay "$STATE/rabbitmq/epmd.pid"; }
 

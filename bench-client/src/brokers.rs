@@ -120,14 +120,7 @@ pub async fn restart(transports: &[Transport], brokers: &Brokers) -> anyhow::Res
              --broker-restarts out, or use brokers of `make up`"
         );
     }
-    let program = stack::program().context(
-        "expected stack/stack beside the .hopbench folder that names the brokers, to restart them",
-    )?;
-    let output = tokio::process::Command::new(&program)
-        .arg("restart")
-        // `stack run` hands its own addresses down; to the stack they would look like somebody else's brokers.
-        .env_remove("HOPBENCH_AMQP_URL")
-        .env_remove("HOPBENCH_KAFKA_BROKERS")
+    let output = tokio::process::Command::from(stack::command(&["restart"])?)
         .output()
         .await
         .context("stack/stack could not be started")?;

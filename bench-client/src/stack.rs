@@ -2,9 +2,11 @@
 //! leaves in `.hopbench/env`. It starts nothing.
 
 use crate::cell::Cell;
+use anyhow::Context;
 use bench_transport::Transport;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// Addresses from the configuration, by the variable that would say the same.
@@ -277,6 +279,23 @@ pub fn folder() -> Option<PathBuf> {
 /// The program that looks after the brokers of the checkout that [`Brokers::find`] reads.
 pub fn program() -> Option<PathBuf> {
     Some(folder()?.parent()?.join("stack/stack")).filter(|program| program.is_file())
+}
+
+/// That program and what it is to do.
+///
+/// # Errors
+/// There is none: the brokers are not those of a checkout.
+pub fn command(words: &[&str]) -> anyhow::Result<Command> {
+    let program = program().context(
+        "expected stack/stack beside the .hopbench folder that names the brokers; use brokers of `make up`",
+    )?;
+    let mut command = Command::new(program);
+    command
+        .args(words)
+        // `stack run` hands its own addresses down; to the stack they would look like somebody else's brokers.
+        .env_remove("HOPBENCH_AMQP_URL")
+        .env_remove("HOPBENCH_KAFKA_BROKERS");
+    Ok(command)
 }
 
 fn state_file() -> Option<PathBuf> {

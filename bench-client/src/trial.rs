@@ -17,7 +17,7 @@ use crate::load::series::Series;
 use crate::load::{Record, Share, Watch};
 use crate::meters::Meters;
 use crate::results;
-use crate::service::{self, Control, Fleet, Launch, Paused, RelayProcess};
+use crate::service::{self, Control, Fleet, Held, Launch, RelayProcess};
 use crate::stack::Brokers;
 use crate::tls;
 use crate::topology;
@@ -308,12 +308,11 @@ async fn drive(
             (None, _) => Ok(()),
         }
     };
-    // What is paused for good is so until the window ends.
-    let mut paused = Paused::default();
-    let faulted =
-        subject
-            .services
-            .inject(&cell.faults, start_ns, &surroundings.brokers, &mut paused);
+    // What has no end in the schedule lasts until the window ends.
+    let mut held = Held::default();
+    let faulted = subject
+        .services
+        .inject(&cell.faults, start_ns, &surroundings.brokers, &mut held);
     // Only where something builds up over phases: a look costs CPU that others' figures would carry.
     let watched = if cell.phases.is_empty() {
         Vec::new()
@@ -323,7 +322,7 @@ async fn drive(
     let all = async { tokio::try_join!(windows, stalled, faulted) };
     let (ended, broker) = footprint::during(&watched, all).await;
     let ((), (), injected) = ended?;
-    drop(paused);
+    drop(held);
     let mut usage = meters.read().since(&before);
     // Drawing what goes on carries no order.
     usage.client.cpu_ns = (usage.client.cpu_ns).saturating_sub(looking() - looking_before);

@@ -1,5 +1,6 @@
 //! What may stand in a producer's way beside a slow consumer, from the experiment `blocked`: a consumer that is stopped,
-//! a queue that is full, and a client's own buffer that is full while the broker stands still. Parts of producer-free.
+//! a queue that is full, a broker in memory alarm, and a client's own buffer that is full while the broker stands still.
+//! Parts of producer-free.
 
 use super::combine::Judged;
 use super::outage::{p50, usual_error};
@@ -15,21 +16,32 @@ pub const EXPERIMENT: &str = "blocked";
 pub const BLOCKED: &str = "blocked";
 /// The error of a publish that found the client's buffer full until its deadline.
 const NO_ROOM: &str = "queue-full";
-/// Of the claim, and reached by no experiment of this version.
-const MEMORY_ALARM: &str = "memory alarm";
+/// What the fault of a cell in memory alarm says.
+const ALARM: &str = " alarm ";
 
 /// What stands in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Obstacle {
     Stopped,
     FullQueue,
+    MemoryAlarm,
     FullBuffer,
 }
 
 impl Obstacle {
+    const ALL: [Self; 4] = [
+        Self::Stopped,
+        Self::FullQueue,
+        Self::MemoryAlarm,
+        Self::FullBuffer,
+    ];
+
     /// That of a cell of the experiment.
     fn of(cell: &Cell) -> Self {
-        if cell.factors.contains_key("queue_limit") {
+        let fault = cell.factors.get("fault");
+        if fault.is_some_and(|fault| fault.contains(ALARM)) {
+            Self::MemoryAlarm
+        } else if cell.factors.contains_key("queue_limit") {
             Self::FullQueue
         } else if cell.factors.contains_key("client_buffer") {
             Self::FullBuffer
@@ -42,6 +54,7 @@ impl Obstacle {
         match self {
             Self::Stopped => "consumer stopped",
             Self::FullQueue => "full queue",
+            Self::MemoryAlarm => "memory alarm",
             Self::FullBuffer => "full client buffer",
         }
     }
@@ -51,19 +64,16 @@ impl Obstacle {
         match self {
             Self::Stopped => "the consumer was stopped",
             Self::FullQueue => "the consumer was stopped and the queue full",
+            Self::MemoryAlarm => "the broker was in memory alarm",
             Self::FullBuffer => "the broker stood still and the client's buffer was full",
         }
     }
 }
 
-/// The parts of producer-free that this experiment decides, and those that nothing decides yet.
+/// The parts of producer-free that this experiment decides.
 pub fn parts(run: &Run, equal: Rule) -> Vec<Judged> {
-    let mut parts = of(run, Obstacle::Stopped, equal);
-    parts.extend(of(run, Obstacle::FullQueue, equal));
-    let why = format!("{MEMORY_ALARM}: no experiment of this version reaches it");
-    parts.push(not_measured(MEMORY_ALARM, why));
-    parts.extend(of(run, Obstacle::FullBuffer, equal));
-    parts
+    let all = Obstacle::ALL.into_iter();
+    all.flat_map(|obstacle| of(run, obstacle, equal)).collect()
 }
 
 fn of(run: &Run, obstacle: Obstacle, equal: Rule) -> Vec<Judged> {
@@ -75,7 +85,7 @@ fn of(run: &Run, obstacle: Obstacle, equal: Rule) -> Vec<Judged> {
         }
         let transport = &cell.cell.transport;
         let title = |what: &str| format!("{name}: {transport} {what}");
-        // Where there is no room, it is refusals that tell: quick ones would even improve a percentile.
+        // Where there is no room, it is refusals and deadlines that tell: quick refusals would even improve a percentile.
         if obstacle == Obstacle::Stopped {
             let is = "the consumer is stopped";
             for (metric, what) in [
@@ -148,8 +158,9 @@ pub fn tables(run: &Run) -> Vec<Table> {
     ];
     let title = "What stood in the producer's way, and what it felt";
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(
-        "Counted over the blocks that count. A publish that a full queue refuses (nack) fails at once; one that finds \
-         the client's buffer full waits for room until its deadline (queue-full). Of all planned: who failed or timed out \
+        "Counted over the blocks that count. A publish that a full queue refuses (nack) fails at once; one to a broker in \
+         memory alarm waits in its connection, which the broker no longer reads (timeout); one that finds the client's \
+         buffer full waits for room until its deadline (queue-full). Of all planned: who failed or timed out \
          ranks at the deadline or above; a percentile that falls among them is a lower bound.",
     );
     for cell in in_order(&cells(run, EXPERIMENT)) {
@@ -194,7 +205,13 @@ mod tests {
         trial.cell.id = format!("{transport}-blocked-{}", factor.unwrap_or("stopped"));
         trial.cell.slow = None;
         let factors = &mut trial.cell.factors;
-        factors.extend(factor.map(|name| (name.to_string(), "50".to_string())));
+        factors.extend(factor.map(|name| {
+            let value = match name {
+                "fault" => "at 2s alarm rabbitmq; at 5s clear rabbitmq",
+                _ => "50",
+            };
+            (name.to_string(), value.to_string())
+        }));
         trial.phases[1].name = BLOCKED.into();
         if factor == Some("client_buffer") {
             // The others that were not confirmed left the program.
@@ -214,6 +231,7 @@ mod tests {
                 trial("queue", None, block, 0),
                 trial("stream", None, block, 0),
                 trial("queue", Some("queue_limit"), block, 900),
+                trial("queue", Some("fault"), block, 700),
                 trial("stream", Some("client_buffer"), block, 400),
             ]);
         }
@@ -249,6 +267,10 @@ mod tests {
                 "2700 of 3000 publishes were not confirmed while the consumer was stopped and the queue full",
             ),
             (
+                "memory alarm: queue publish never fails",
+                "2100 of 3000 publishes were not confirmed while the broker was in memory alarm",
+            ),
+            (
                 "full client buffer: stream publish never fails",
                 "1050 of 3000 publishes found no room before their deadline while the broker stood still",
             ),
@@ -257,7 +279,23 @@ mod tests {
             assert_eq!(found, Verdict::Refuted, "{name}");
             assert!(reason.contains(words), "{reason}");
         }
-        assert_eq!(part(&row, MEMORY_ALARM).0, Verdict::NotMeasured);
+    }
+
+    #[test]
+    fn an_alarm_in_which_every_publish_is_confirmed_holds_and_one_without_cell_is_not_measured() {
+        let name = "memory alarm: queue publish never fails";
+        let mut run = planted();
+        for trial in &mut run.trials {
+            if trial.cell.factors.contains_key("fault") {
+                trial.phases[1].acknowledged = trial.phases[1].planned;
+            }
+        }
+        assert_eq!(part(&verdict(&run), name).0, Verdict::Holds);
+        run.trials
+            .retain(|trial| !trial.cell.factors.contains_key("fault"));
+        let (found, reason) = part(&verdict(&run), "memory alarm");
+        assert_eq!(found, Verdict::NotMeasured);
+        assert!(reason.contains("`blocked` was not run for it"), "{reason}");
     }
 
     #[test]
@@ -265,7 +303,9 @@ mod tests {
         let mut run = planted();
         run.trials.retain(|trial| {
             let factors = &trial.cell.factors;
-            !factors.contains_key("queue_limit") && !factors.contains_key("client_buffer")
+            ["queue_limit", "fault", "client_buffer"]
+                .iter()
+                .all(|name| !factors.contains_key(*name))
         });
         assert_eq!(verdict(&run).verdict, Verdict::Inconclusive);
         let stopped = run
@@ -289,12 +329,14 @@ mod tests {
             row("consumer stopped", 0.0),
             row("consumer stopped", 0.0),
             row("full queue", 0.0),
+            row("memory alarm", 0.0),
             row("full client buffer", 0.0),
         ];
         let expected: Vec<_> = expected.iter().map(|(a, b)| (a, b)).collect();
         assert_eq!(first, expected);
         // The fixture's unconfirmed orders timed out.
         assert_eq!(table.rows[2][5], Value::Number(2_700.0));
-        assert_eq!(table.rows[3][3], Value::Number(1_800.0));
+        assert_eq!(table.rows[3][5], Value::Number(2_100.0));
+        assert_eq!(table.rows[4][3], Value::Number(1_800.0));
     }
 }

@@ -9,8 +9,8 @@
 //! - `grpc-lat-3-10x`: experiment `ladder`, open loop, the same, at one `rate_per_s`;
 //! - `producer-free`, `slow-200ms`: experiment `slow`, transports `rest`, `grpc`, `queue`, `stream`, `phases[]` named
 //!   `before` and `slow`, workers bounded and 200 ms in the slow phase; for `producer-free` also experiment `blocked`,
-//!   transports `queue` and `stream`, factors `fault`, `queue_limit` or `client_buffer`, `phases[]` named `before` and
-//!   `blocked`;
+//!   transports `queue` and `stream`, factors `fault` (with an `alarm` or without), `queue_limit` or `client_buffer`,
+//!   `phases[]` named `before` and `blocked`;
 //! - `spike`: experiment `spike`, transports `queue` and `stream` without a limit to what may wait, `phases[]` with one named
 //!   `spike`, and a series;
 //! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);

@@ -1,5 +1,5 @@
-//! What can block a producer that waits for its broker alone: a consumer that is stopped, a queue that is full, a client's
-//! own buffer that is full while the broker stands still?
+//! What can block a producer that waits for its broker alone: a consumer that is stopped, a queue that is full, a broker in
+//! memory alarm, a client's own buffer that is full while the broker stands still?
 
 use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
@@ -12,7 +12,8 @@ use std::time::Duration;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: blocked::EXPERIMENT,
-    question: "The consumer is stopped, the queue is full, the client's buffer is full: what does the producer feel of each?",
+    question: "The consumer is stopped, the queue is full, the broker's memory is short, the client's buffer is full: what does \
+               the producer feel of each?",
     claims: &["producer-free"],
     groups,
     // What it shows are thousands of orders: three blocks tell. It is no part of the quick suite.
@@ -30,6 +31,9 @@ const RATE: f64 = 500.0;
 const ROOM: u32 = 50;
 /// What a stopped consumer has taken and not acknowledged stands in no queue.
 const PREFETCH: u16 = 8;
+/// From the instant at which an alarm is planned to that from which on it is looked at: by then whoever raises it has done
+/// so, and the CPU that it took is past.
+const RAISED: Duration = Duration::from_secs(1);
 
 fn groups(suite: Suite) -> Vec<Group> {
     let ms = Duration::from_millis;
@@ -39,27 +43,51 @@ fn groups(suite: Suite) -> Vec<Group> {
         // Well under Kafka's sessions, of its consumers (6 s) and of its brokers (9 s).
         _ => (ms(2_000), ms(2_000)),
     };
-    let plain = |transport, target| cell(transport, target, before, blocked);
+    let paused = [Action::Pause, Action::Resume];
+    let plain = |transport, target| {
+        let times = [before, Duration::ZERO, blocked];
+        cell(transport, target, paused.clone(), times)
+    };
     let full_queue = Cell {
         queue_limit: Some(ROOM),
         ..plain(Transport::Queue, Target::the_service())
     };
+    // Some of those that wait are given up before the broker goes on, and some are not.
+    let timeout = blocked / 2;
+    let alarmed = [Action::Alarm, Action::Clear];
+    let rabbitmq = Target::Broker(Transport::Queue);
+    let memory_alarm = Cell {
+        timeout,
+        ..cell(
+            Transport::Queue,
+            rabbitmq,
+            alarmed,
+            [before, RAISED, blocked],
+        )
+    };
     let full_buffer = Cell {
         client_buffer: Some(ROOM),
-        // Some of those that find no room are given up before the broker goes on, and some are not.
-        timeout: blocked / 2,
+        timeout,
         ..plain(Transport::Stream, Target::Broker(Transport::Stream))
     };
     vec![vec![
         plain(Transport::Queue, Target::the_service()),
         full_queue,
+        memory_alarm,
         plain(Transport::Stream, Target::the_service()),
         full_buffer,
     ]]
 }
 
-fn cell(transport: Transport, target: Target, before: Duration, blocked: Duration) -> Cell {
-    let ends = before + blocked;
+/// Something begins to stand in the way after a while, is looked at after another, and ends after a third.
+fn cell(
+    transport: Transport,
+    target: Target,
+    [begin, end]: [Action; 2],
+    [before, settles, blocked]: [Duration; 3],
+) -> Cell {
+    let begins = before + settles;
+    let ends = begins + blocked;
     let over = ends + Duration::from_secs(1);
     let span = |name: &str, start, end| SpanPlan {
         name: name.into(),
@@ -78,10 +106,10 @@ fn cell(transport: Transport, target: Target, before: Duration, blocked: Duratio
         warmup: Duration::from_millis(300),
         grace: Duration::from_secs(15),
         prefetch: PREFETCH,
-        faults: vec![fault(before, Action::Pause), fault(ends, Action::Resume)],
+        faults: vec![fault(before, begin), fault(ends, end)],
         phases: vec![
             span("before", Duration::ZERO, before),
-            span(BLOCKED, before, ends),
+            span(BLOCKED, begins, ends),
             span("after", ends, over),
         ],
         ..Cell::new(transport)
@@ -99,13 +127,23 @@ mod tests {
         for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
             let cells: Vec<Cell> = groups(suite).into_iter().flatten().collect();
             let names: BTreeSet<String> = cells.iter().map(Cell::id).collect();
-            assert_eq!(names.len(), 4);
+            assert_eq!(names.len(), 5);
             for cell in cells {
                 assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
                 let blocked = &cell.phases[1];
                 assert_eq!(blocked.name, BLOCKED);
                 let at: Vec<Duration> = cell.faults.iter().map(|fault| fault.after).collect();
-                assert_eq!(at, [blocked.start, blocked.end]);
+                assert_eq!(at, [cell.phases[0].end, blocked.end]);
+                // An alarm is given its time; a process is stopped at once.
+                let settles = match cell.faults[0].action {
+                    Action::Alarm => RAISED,
+                    _ => Duration::ZERO,
+                };
+                assert_eq!(blocked.start, at[0] + settles);
+                if cell.faults[0].action == Action::Alarm {
+                    assert!(cell.timeout < blocked.end - blocked.start);
+                    assert!(cell.stop.time.unwrap() <= Duration::from_secs(8));
+                }
                 // What has a limit reaches it: more arrives than there is room for, here and with the consumer.
                 let arrives = RATE * (blocked.end - blocked.start).as_secs_f64();
                 assert!(arrives > 2.0 * f64::from(ROOM + u32::from(PREFETCH)));

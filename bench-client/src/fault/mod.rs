@@ -38,6 +38,10 @@ pub enum Action {
     Pause,
     /// SIGCONT.
     Resume,
+    /// RabbitMQ's memory alarm: it takes no more from whoever publishes.
+    Alarm,
+    /// The alarm is over.
+    Clear,
 }
 
 /// To what it is done.
@@ -57,8 +61,7 @@ const BROKERS: [(&str, Transport); 2] =
     [("rabbitmq", Transport::Queue), ("kafka", Transport::Stream)];
 
 /// What faults look like, for those who wrote something else.
-const EXAMPLES: &str =
-    "'at 2s kill service', 'at 10s slow inventory 200ms' or 'at 10s pause kafka'";
+const EXAMPLES: &str = "'at 2s kill service', 'at 10s slow inventory 200ms', 'at 10s pause kafka' or 'at 10s alarm rabbitmq'";
 
 impl Action {
     fn name(&self) -> &'static str {
@@ -68,6 +71,8 @@ impl Action {
             Self::Slow(_) => "slow",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Alarm => "alarm",
+            Self::Clear => "clear",
         }
     }
 }
@@ -116,6 +121,8 @@ impl FromStr for Fault {
             ("start", []) => Action::Start,
             ("pause", []) => Action::Pause,
             ("resume", []) => Action::Resume,
+            ("alarm", []) => Action::Alarm,
+            ("clear", []) => Action::Clear,
             ("slow", [_, ..]) => Action::Slow(rest.join(" ").parse()?),
             ("slow", []) => {
                 return Err(format!(
@@ -162,6 +169,7 @@ enum State {
     Running,
     Killed,
     Paused,
+    Alarmed,
 }
 
 /// Refuses a schedule that its cell cannot go through: names that are not there, a start without a kill, a fault after
@@ -193,16 +201,30 @@ pub fn check(cell: &Cell) -> Result<(), String> {
                     services.join(", ")
                 ));
             }
-            Target::Service(_) => {}
+            Target::Service(_) => {
+                if matches!(fault.action, Action::Alarm | Action::Clear) {
+                    return Err(format!(
+                        "'{fault}' cannot be done to a service: a memory alarm is RabbitMQ's; expected 'at {:?} {} rabbitmq'",
+                        fault.after,
+                        fault.action.name()
+                    ));
+                }
+            }
             Target::Broker(transport) => {
                 if !cell.transports().contains(transport) {
                     return Err(format!(
                         "'{fault}' is about a broker that no order of this trial goes over; leave it out"
                     ));
                 }
-                if !matches!(fault.action, Action::Pause | Action::Resume) {
+                let can_be = match fault.action {
+                    Action::Pause | Action::Resume => true,
+                    Action::Alarm | Action::Clear => *transport == Transport::Queue,
+                    Action::Kill | Action::Start | Action::Slow(_) => false,
+                };
+                if !can_be {
                     return Err(format!(
-                        "'{fault}' cannot be done to a broker, which can be paused and resumed; expected 'at {:?} pause {}'",
+                        "'{fault}' cannot be done to that broker: brokers can be paused and resumed, and rabbitmq can be put \
+                         in alarm and cleared; expected 'at {:?} pause {}'",
                         fault.after, fault.target
                     ));
                 }
@@ -212,16 +234,20 @@ pub fn check(cell: &Cell) -> Result<(), String> {
         *state = match (*state, &fault.action) {
             (State::Running, Action::Kill) | (State::Paused, Action::Kill) => State::Killed,
             (State::Running, Action::Pause) => State::Paused,
-            (State::Paused, Action::Resume) | (State::Killed, Action::Start) => State::Running,
+            (State::Running, Action::Alarm) => State::Alarmed,
+            (State::Paused, Action::Resume)
+            | (State::Killed, Action::Start)
+            | (State::Alarmed, Action::Clear) => State::Running,
             (State::Running, Action::Slow(_)) => State::Running,
             (state, _) => {
                 let is = match state {
                     State::Running => "runs",
                     State::Killed => "was killed",
                     State::Paused => "is paused",
+                    State::Alarmed => "is in alarm",
                 };
                 return Err(format!(
-                    "'{fault}' would find that '{}' {is}; a kill is followed by a start, a pause by a resume",
+                    "'{fault}' would find that '{}' {is}; a kill is followed by a start, a pause by a resume, an alarm by a clear",
                     fault.target
                 ));
             }
@@ -248,6 +274,8 @@ mod tests {
             "at 10s slow inventory 5ms:90,200ms:10 fail=1%",
             "at 10s pause rabbitmq",
             "at 12s resume kafka",
+            "at 10s alarm rabbitmq",
+            "at 12s clear rabbitmq",
         ] {
             assert_eq!(fault(text).to_string(), text);
             assert_eq!(fault(text).to_string().parse(), Ok(fault(text)));
@@ -268,6 +296,7 @@ mod tests {
             ("at 5s kill", "no fault"),
             ("at 5s kill inventory now", "no fault"),
             ("at 5s drown inventory", "no fault"),
+            ("at 5s alarm rabbitmq now", "no fault"),
             ("at 5s slow inventory", "how slow"),
             ("at 5s slow inventory soon", "soon"),
         ] {
@@ -298,8 +327,15 @@ mod tests {
         assert_eq!(check(&cell(&whole)), Ok(()));
         assert!(kills(&cell(&whole).faults, "payment"));
         assert!(!kills(&cell(&whole).faults, "email"));
-        // What is paused at the window's end goes on by itself.
+        // What is paused at the window's end goes on by itself, and an alarm is over.
         assert_eq!(check(&cell(&["at 5s pause kafka"])), Ok(()));
+        assert_eq!(check(&cell(&["at 5s alarm rabbitmq"])), Ok(()));
+        let one_after_the_other = [
+            "at 5s alarm rabbitmq",
+            "at 6s clear rabbitmq",
+            "at 7s pause rabbitmq",
+        ];
+        assert_eq!(check(&cell(&one_after_the_other)), Ok(()));
     }
 
     #[test]
@@ -322,6 +358,17 @@ mod tests {
                 "is paused",
             ),
             (vec!["at 5s kill kafka"], "paused and resumed"),
+            (vec!["at 5s alarm kafka"], "rabbitmq can be put in alarm"),
+            (vec!["at 5s alarm email"], "a memory alarm is RabbitMQ's"),
+            (vec!["at 5s clear rabbitmq"], "'rabbitmq' runs"),
+            (
+                vec!["at 5s alarm rabbitmq", "at 6s pause rabbitmq"],
+                "is in alarm",
+            ),
+            (
+                vec!["at 5s pause rabbitmq", "at 6s alarm rabbitmq"],
+                "is paused",
+            ),
         ] {
             let error = check(&cell(&faults)).unwrap_err();
             assert!(error.contains(words), "{faults:?}: {error}");

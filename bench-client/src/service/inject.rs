@@ -1,11 +1,11 @@
 //! Goes through a trial's schedule of faults: each at its time, to services that this trial started and to brokers whose
-//! processes can be seen. What is paused goes on when the trial is over, on whatever way it ends.
+//! processes can be seen. What is paused goes on, and an alarm is over, when the trial is over, on whatever way it ends.
 
-use super::Fleet;
 use super::stall::{Stopped, sleep_until};
+use super::{Alarm, Fleet};
 use crate::fault::{Action, Fault, Target};
-use crate::stack::Brokers;
-use anyhow::{Context, ensure};
+use crate::stack::{self, Brokers};
+use anyhow::{Context, bail, ensure};
 use bench_host::cpu::with_descendants;
 use std::collections::BTreeMap;
 
@@ -14,17 +14,26 @@ use std::collections::BTreeMap;
 pub struct Injected {
     /// What was done.
     pub fault: Fault,
-    /// When; of a start, when the service was ready.
+    /// When; of a start, when the service was ready, and of an alarm, when it was in force or over.
     pub at_ns: u64,
 }
 
-/// What is paused now; it goes on when this is dropped.
-pub type Paused = BTreeMap<Target, Stopped>;
+/// What a fault does for as long as it lasts; it is over when this is dropped.
+#[derive(Debug)]
+pub enum Lasting {
+    /// Processes are stopped.
+    Pause(Stopped),
+    /// A broker is in memory alarm.
+    Alarm(Alarm),
+}
+
+/// What lasts now, by whom it is done to; all of it is over when this is dropped.
+pub type Held = BTreeMap<Target, Lasting>;
 
 /// Refuses a schedule that these brokers cannot go through.
 ///
 /// # Errors
-/// A broker is to be paused whose processes cannot be seen from here.
+/// Something is to be done to a broker whose processes cannot be seen from here, or whose stack is not here.
 pub fn check(schedule: &[Fault], brokers: &Brokers) -> anyhow::Result<()> {
     for fault in schedule {
         if let Target::Broker(transport) = fault.target {
@@ -33,13 +42,18 @@ pub fn check(schedule: &[Fault], brokers: &Brokers) -> anyhow::Result<()> {
                 "'{fault}' cannot be done: the processes of that broker cannot be seen from here (it is external, or in a \
                  container); use brokers that `make up` started natively"
             );
+            ensure!(
+                fault.action != Action::Alarm || stack::program().is_some(),
+                "'{fault}' cannot be done: expected stack/stack beside the .hopbench folder that names the brokers, which \
+                 raises and ends the alarm; use brokers of `make up`"
+            );
         }
     }
     Ok(())
 }
 
-/// Goes through the schedule, in the order of its times, and says when each fault was done. What is paused without an
-/// end is left in `paused`.
+/// Goes through the schedule, in the order of its times, and says when each fault was done. What has no end in it is left
+/// in `held`.
 ///
 /// # Errors
 /// A fault could not be done; the sentence names it.
@@ -48,14 +62,14 @@ pub async fn inject(
     start_ns: u64,
     fleet: &mut Fleet,
     brokers: &Brokers,
-    paused: &mut Paused,
+    held: &mut Held,
 ) -> anyhow::Result<Vec<Injected>> {
     let mut schedule: Vec<&Fault> = schedule.iter().collect();
     schedule.sort_by_key(|fault| fault.after);
     let mut injected = Vec::new();
     for fault in schedule {
         sleep_until(bench_host::clock::after(start_ns, fault.after)).await;
-        let at_ns = apply(fault, fleet, brokers, paused)
+        let at_ns = apply(fault, fleet, brokers, held)
             .await
             .with_context(|| format!("'{fault}' could not be done"))?;
         injected.push(Injected {
@@ -70,7 +84,7 @@ async fn apply(
     fault: &Fault,
     fleet: &mut Fleet,
     brokers: &Brokers,
-    paused: &mut Paused,
+    held: &mut Held,
 ) -> anyhow::Result<u64> {
     match (&fault.action, &fault.target) {
         (Action::Pause, target) => {
@@ -79,23 +93,42 @@ async fn apply(
                 Target::Broker(transport) => with_descendants(&brokers.pids(*transport))?,
             };
             let now_ns = bench_host::clock::now_ns();
-            paused.insert(target.clone(), Stopped::stop(&pids)?);
+            held.insert(target.clone(), Lasting::Pause(Stopped::stop(&pids)?));
             Ok(now_ns)
         }
         (Action::Resume, target) => {
             let now_ns = bench_host::clock::now_ns();
-            let stopped = paused.remove(target);
-            stopped.with_context(|| format!("'{target}' is not paused"))?;
+            match held.remove(target) {
+                Some(Lasting::Pause(stopped)) => drop(stopped),
+                _ => bail!("'{target}' is not paused"),
+            }
             Ok(now_ns)
+        }
+        (Action::Alarm, Target::Broker(_)) => {
+            let alarm = Alarm::raise().await?;
+            held.insert(fault.target.clone(), Lasting::Alarm(alarm));
+            Ok(bench_host::clock::now_ns())
+        }
+        (Action::Clear, Target::Broker(_)) => {
+            match held.remove(&fault.target) {
+                Some(Lasting::Alarm(alarm)) => alarm.clear().await?,
+                _ => bail!("'{}' is not in alarm", fault.target),
+            }
+            Ok(bench_host::clock::now_ns())
         }
         (Action::Kill, Target::Service(name)) => {
             let killed = fleet.kill(name).await;
             // Dead, it needs no waking.
-            paused.remove(&fault.target);
+            held.remove(&fault.target);
             killed
         }
         (Action::Start, Target::Service(name)) => fleet.start_again(name).await,
         (Action::Slow(slowness), Target::Service(name)) => fleet.slow(name, slowness).await,
-        (_, Target::Broker(_)) => anyhow::bail!("a broker can be paused and resumed, no more"),
+        (Action::Alarm | Action::Clear, Target::Service(_)) => {
+            bail!("a memory alarm is a broker's, not a service's")
+        }
+        (Action::Kill | Action::Start | Action::Slow(_), Target::Broker(_)) => {
+            bail!("a broker can be paused and resumed, and RabbitMQ be in alarm, no more")
+        }
     }
 }

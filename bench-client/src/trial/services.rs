@@ -2,7 +2,7 @@
 
 use crate::account::flatten;
 use crate::fault::{Fault, SERVICE};
-use crate::service::{self, Asked, Control, Fleet, Injected, Paused};
+use crate::service::{self, Asked, Control, Fleet, Held, Injected};
 use crate::stack::Brokers;
 use anyhow::bail;
 use bench_proto::control::Reset;
@@ -75,11 +75,11 @@ impl Services<'_> {
         schedule: &[Fault],
         start_ns: u64,
         brokers: &Brokers,
-        paused: &mut Paused,
+        held: &mut Held,
     ) -> anyhow::Result<Vec<Injected>> {
         match self {
             _ if schedule.is_empty() => Ok(Vec::new()),
-            Self::Ours(fleet) => service::inject(schedule, start_ns, fleet, brokers, paused).await,
+            Self::Ours(fleet) => service::inject(schedule, start_ns, fleet, brokers, held).await,
             Self::Theirs(_) => bail!("a service that is not ours is not ours to harm"),
         }
     }

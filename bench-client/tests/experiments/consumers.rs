@@ -66,15 +66,15 @@ fn whatever_their_number_the_consumers_drain_what_waited_and_lose_nothing() {
 }
 
 #[test]
-fn a_stopped_consumer_blocks_nobody_a_full_queue_refuses_and_a_full_buffer_makes_wait() {
+fn a_stopped_consumer_blocks_nobody_a_full_queue_refuses_an_alarm_and_a_full_buffer_make_wait() {
     if !with_brokers() {
         eprintln!("skipped: HOPBENCH_SKIP_BROKERS=1 leaves no broker that could block");
         return;
     }
     let run = sound("blocked");
     let trials = list(&run, "trials");
-    assert_eq!(trials.len(), 4);
-    let (mut queues, mut buffers) = (0, 0);
+    assert_eq!(trials.len(), 5);
+    let (mut queues, mut alarms, mut buffers) = (0, 0, 0);
     for trial in trials {
         let count = |name: &str| count(&trial["ledger"], name);
         let (all, well) = (count("attempted"), count("acknowledged"));
@@ -94,6 +94,16 @@ fn a_stopped_consumer_blocks_nobody_a_full_queue_refuses_and_a_full_buffer_makes
             // 50 in the queue and 8 at the consumer: the rest of 250 found no room.
             assert!(nacked > 0, "{trial}");
             assert_eq!(well + nacked, all, "{trial}");
+        } else if factors["fault"].as_str().unwrap().contains("alarm") {
+            alarms += 1;
+            assert!(count("timed_out") > 0, "{trial}");
+            assert_eq!((well + count("timed_out"), nacked), (all, 0), "{trial}");
+            assert!(count("recovered") > 0, "what waited went out: {trial}");
+            assert_eq!(
+                faults,
+                ["at 300ms alarm rabbitmq", "at 1.8s clear rabbitmq"]
+            );
+            continue;
         } else if factors["client_buffer"].is_string() {
             buffers += 1;
             assert!(well < all, "{trial}");
@@ -111,6 +121,6 @@ fn a_stopped_consumer_blocks_nobody_a_full_queue_refuses_and_a_full_buffer_makes
             ["at 300ms pause service", "at 800ms resume service"]
         );
     }
-    assert_eq!((queues, buffers), (1, 1));
-    assert_eq!(rows(&run, 0), 4);
+    assert_eq!((queues, alarms, buffers), (1, 1, 1));
+    assert_eq!(rows(&run, 0), 5);
 }

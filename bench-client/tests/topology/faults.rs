@@ -174,6 +174,43 @@ fn a_paused_broker_goes_on_and_keeps_every_order() {
     }
 }
 
+#[test]
+fn a_broker_in_alarm_makes_its_publishers_wait_until_the_window_ends_and_keeps_every_order() {
+    if without_brokers() {
+        return;
+    }
+    let output = Command::cargo_bin("bench-client")
+        .unwrap()
+        .timeout(Duration::from_secs(120))
+        .args(["load", "--json", "--transport", "queue", "--rate", "100"])
+        .args(["--duration", "1500ms", "--warmup", "100ms"])
+        .args(["--timeout", "8s", "--fault", "at 1s alarm rabbitmq"])
+        .output()
+        .expect("it runs");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if family(Transport::Queue).is_empty() {
+        assert!(
+            complaint.contains("cannot be seen from here"),
+            "{complaint}"
+        );
+        return;
+    }
+    let trial: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}; it said: {complaint}"));
+    let faults = list(&trial["faults"]);
+    assert_eq!(faults.len(), 1, "{}", trial["faults"]);
+    assert_eq!(faults[0]["what"], "at 1s alarm rabbitmq");
+    keeps_all(&trial["ledger"], 150);
+}
+
+/// Each of so many orders was confirmed and delivered.
+fn keeps_all(ledger: &Value, orders: u64) {
+    for name in ["attempted", "acknowledged", "delivered"] {
+        assert_eq!(count(&ledger[name]), orders, "{name}: {ledger}");
+    }
+    assert_eq!(count(&ledger["lost"]), 0, "{ledger}");
+}
+
 /// The word behind a flag on the command line of a process.
 fn flag(pid: u32, flag: &str) -> Option<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -195,8 +232,11 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[tokio::test]
-async fn an_interruption_leaves_no_process_no_queue_no_topic_and_no_stopped_broker() {
-    if without_brokers() || family(Transport::Stream).is_empty() {
+async fn an_interruption_leaves_no_process_no_queue_no_topic_and_no_broker_stopped_or_in_alarm() {
+    if without_brokers()
+        || family(Transport::Stream).is_empty()
+        || family(Transport::Queue).is_empty()
+    {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -222,6 +262,8 @@ async fn an_interruption_leaves_no_process_no_queue_no_topic_and_no_stopped_brok
         ])
         .args(["--warmup", "100ms", "--durability", "process", "--topology"])
         .arg(&file)
+        // One after the other: while Kafka stands still, RabbitMQ is in alarm.
+        .args(["--fault", "at 100ms alarm rabbitmq"])
         .args(["--fault", "at 300ms pause kafka"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
@@ -280,4 +322,14 @@ async fn an_interruption_leaves_no_process_no_queue_no_topic_and_no_stopped_brok
         let left = stream::backlog(&settings(Transport::Stream, scope)).await;
         assert!(left.is_err(), "the topic of {scope} is still there");
     }
+    let after = Command::cargo_bin("bench-client")
+        .unwrap()
+        .timeout(Duration::from_secs(120))
+        .args(["load", "--json", "--transport", "queue", "--rate", "100"])
+        .args(["--duration", "500ms", "--warmup", "100ms"])
+        .output()
+        .expect("it runs");
+    let trial: Value = serde_json::from_slice(&after.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&after.stderr)));
+    keeps_all(&trial["ledger"], 50);
 }

@@ -134,7 +134,8 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "WAY")]
     reply: Option<ReplyVia>,
     /// What is done in the window, such as 'at 2s kill service' (or start, pause, resume, 'slow service 200ms'; a service
-    /// of --topology by its name; pause and resume of rabbitmq and kafka); give it again for a schedule
+    /// of --topology by its name; pause and resume of rabbitmq and kafka, alarm and clear of rabbitmq's memory alarm); give
+    /// it again for a schedule
     #[arg(long, conflicts_with = "target")]
     fault: Vec<Fault>,
     /// Services that call each other, as JSON: name, services, edges; the one that nobody calls is the one that is loaded
