@@ -268,6 +268,7 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
         (&["--next-side-by-side"], "--next"),
         (&["--reader", "a"], "--queue or --stream"),
         (&["--reader", "a b"], "letters, digits"),
+        (&["--from-latest"], "--reader"),
         (&own_queue, "come back to it"),
         (&["--plant", "lose=1/2"], "lose=1/2"),
         (&["--plant", "drop=1/0"], "drop=1/0"),
