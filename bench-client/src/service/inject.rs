@@ -94,7 +94,7 @@ async fn apply(
             paused.remove(&fault.target);
             killed
         }
-        (Action::Start, Target::Service(name)) => fleet.start_again(name).await,
+        (Action::Start, Target::Service(name)) => fleet.start_one(name).await,
         (Action::Slow(slowness), Target::Service(name)) => fleet.slow(name, slowness).await,
         (_, Target::Broker(_)) => anyhow::bail!("a broker can be paused and resumed, no more"),
     }
