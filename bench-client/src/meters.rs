@@ -82,6 +82,19 @@ pub struct Usage {
     pub steal_share: Option<f64>,
 }
 
+impl Usage {
+    /// Without the services, of which one that no meter saw joined meanwhile: what they used, and what nobody of ours
+    /// did, is then unknown.
+    pub fn without_services(mut self) -> Self {
+        self.service = None;
+        self.foreign_share = None;
+        if let Some(Ok(roles)) = &mut self.instructions {
+            roles.service = None;
+        }
+        self
+    }
+}
+
 impl Meters {
     /// Meters for this process, its services (the one that the user calls first; none of ours if empty) and the
     /// brokers of some transports, which together burn `idle` ns per second when idle.

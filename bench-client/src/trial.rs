@@ -326,6 +326,9 @@ async fn drive(
     let mut usage = meters.read().since(&before);
     // Drawing what goes on carries no order.
     usage.client.cpu_ns = (usage.client.cpu_ns).saturating_sub(looking() - looking_before);
+    if cell.faults.iter().any(|fault| cell.is_join(fault)) {
+        usage = usage.without_services();
+    }
     let flushes = flushes()
         .zip(flushes_before)
         .map(|(now, before)| now - before);

@@ -93,6 +93,9 @@ pub struct Serve {
     /// Get every message of the scope under this name, from a queue or with a group of its own [default: consumers share them]
     #[arg(long, value_name = "NAME", value_parser = scope)]
     pub reader: Option<String>,
+    /// Begin with what is published from now on, where this reader is new to the scope [default: Kafka's oldest record]
+    #[arg(long, requires = "reader")]
+    pub from_latest: bool,
     /// How slow the handler is [default: not at all]
     #[arg(long, value_name = "SPEC")]
     pub slow: Option<Slowness>,

@@ -113,6 +113,7 @@ fn base(serve: &Serve) -> anyhow::Result<Settings> {
         library_defaults: serve.library_defaults,
         max_body: serve.max_body,
         fanout: serve.reader.clone().map(Fanout::Reader),
+        from_latest: serve.from_latest,
         tls: tls(serve)?,
         ..Settings::default()
     })

@@ -272,6 +272,7 @@ fn bad_usage_is_refused_before_anything_starts_with_a_sentence_that_says_what_to
         (&["--next-side-by-side"], "--next"),
         (&["--reader", "a"], "--queue or --stream"),
         (&["--reader", "a b"], "letters, digits"),
+        (&["--from-latest"], "--reader"),
         (&own_queue, "come back to it"),
         (&reads, "expected --queue-limit or a fan-out"),
         (&fans_out, "expected --queue-limit or a fan-out"),

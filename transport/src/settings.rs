@@ -86,6 +86,9 @@ pub struct Settings {
     pub reply: Option<ReplyVia>,
     /// Queue and stream: every reader of the scope gets each message; none: they share one queue or group.
     pub fanout: Option<Fanout>,
+    /// Stream, the serving end: a group without a place in the topic begins at its end, not with the oldest record. A new
+    /// queue of RabbitMQ begins so anyhow.
+    pub from_latest: bool,
     /// Largest body that a listener takes, bytes.
     pub max_body: usize,
     /// TLS 1.3 on every connection; none: plaintext.
@@ -119,6 +122,7 @@ impl Default for Settings {
             client_buffer: None,
             reply: None,
             fanout: None,
+            from_latest: false,
             max_body: 4 << 20,
             tls: None,
         }

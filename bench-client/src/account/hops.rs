@@ -4,6 +4,7 @@
 use super::evidence::handler;
 use super::{Material, ServiceAccount};
 use crate::cell::Cell;
+use crate::fault::Target;
 use crate::load::Record;
 use crate::results::{Effects, Hop, HopCalls, HopPhase, Latency, Reached, Sent};
 use crate::stats::histogram as portable;
@@ -48,9 +49,11 @@ pub(super) fn join(material: &Material<'_>) -> Joined {
         .iter()
         .map(|told| side(told, cell, &mut joined.problems))
         .collect();
+    let undisturbed = injected.iter().all(|one| cell.is_join(&one.fault));
     for (place, side) in sides.iter().enumerate() {
-        let hop = hop(topology, record, side, &sides);
-        let mut found = problems(&hop, injected.is_empty());
+        let joined_ns = joined_ns(material, &side.told.name);
+        let hop = hop(topology, record, side, &sides, joined_ns);
+        let mut found = problems(&hop, undisturbed);
         // The first one's whole is judged with the trial.
         found.extend(handlers(cell, side, place == 0));
         let of = |problem: String| format!("'{}': {problem}", hop.service);
@@ -76,11 +79,29 @@ fn side<'m>(told: &'m ServiceAccount, cell: &Cell, problems: &mut Vec<String>) -
     Side { told, ledger }
 }
 
-fn hop(topology: &Topology, record: &Record, side: &Side<'_>, all: &[Side<'_>]) -> Hop {
+/// When a service joined that was not there from the start.
+fn joined_ns(material: &Material<'_>, name: &str) -> Option<u64> {
+    let joined = material.injected.iter().find(|one| {
+        material.cell.is_join(&one.fault)
+            && matches!(&one.fault.target, Target::Service(of) if of == name)
+    });
+    joined.map(|one| one.at_ns)
+}
+
+fn hop(
+    topology: &Topology,
+    record: &Record,
+    side: &Side<'_>,
+    all: &[Side<'_>],
+    joined_ns: Option<u64>,
+) -> Hop {
     let name = &side.told.name;
     let account = side.told.account.as_ref();
     let window = account.and_then(|account| account.spans.first());
-    let balance = Balance::of(&record.ledgers, side.ledger.as_ref());
+    let mut balance = Balance::of(&record.ledgers, side.ledger.as_ref());
+    if let (Some(at_ns), Some(ledger)) = (joined_ns, &side.ledger) {
+        balance.lost = Some(lost_since(record, ledger, at_ns));
+    }
     let arrived = balance.delivered.zip(balance.duplicated);
     let from = topology.calls_to(name).filter_map(|edge| {
         let caller = all.iter().find(|other| other.told.name == edge.from)?;
@@ -90,8 +111,11 @@ fn hop(topology: &Topology, record: &Record, side: &Side<'_>, all: &[Side<'_>]) 
         let sent = Sent {
             calls: calls.calls,
             succeeded: calls.succeeded,
-            // A delivery more often than once may be a call more often than once.
-            lost: arrived.map(|(once, again)| calls.succeeded.saturating_sub(once + again)),
+            lost: match joined_ns {
+                Some(_) => balance.lost,
+                // A delivery more often than once may be a call more often than once.
+                None => arrived.map(|(once, again)| calls.succeeded.saturating_sub(once + again)),
+            },
             unknown_to_caller: side
                 .ledger
                 .as_ref()
@@ -103,7 +127,10 @@ fn hop(topology: &Topology, record: &Record, side: &Side<'_>, all: &[Side<'_>]) 
     Hop {
         service: name.clone(),
         died: side.told.died,
-        recovered: account.and_then(|account| account.recovered),
+        // One that joins later finds a journal too, and nothing in it.
+        recovered: account
+            .and_then(|account| account.recovered)
+            .filter(|_| side.told.died),
         ledger: (&balance).into(),
         completed: window.map(|span| span.completed),
         effects: account.map_or(Effects::default(), |account| Effects {
@@ -225,6 +252,27 @@ fn handlers(cell: &Cell, side: &Side<'_>, but_the_window: bool) -> Vec<String> {
         said.extend(off.unwrap_or_default().into_iter().map(of));
     }
     said
+}
+
+/// How many acknowledged orders a service never got that joined at this instant, of those planned since. A producer's
+/// orders are numbered as they are planned, and by its share of the window's time it had planned so many until then. Of a
+/// load that is not even this is about right: what came before the first that was delivered is not counted either.
+fn lost_since(record: &Record, here: &ServiceLedger, at_ns: u64) -> u64 {
+    let window = (record.end_ns - record.start_ns).max(1) as f64;
+    let passed = (at_ns.saturating_sub(record.start_ns) as f64 / window).min(1.0);
+    let producers = (0..).zip(&record.ledgers);
+    let lost = producers.map(|(producer, caller)| {
+        let seen = here.seen(producer);
+        let first = seen.and_then(RoaringTreemap::min).unwrap_or(0);
+        let since = first.max((passed * caller.attempted as f64).ceil() as u64);
+        let is_here = |sequence| seen.is_some_and(|seen| seen.contains(sequence));
+        let missing = caller
+            .acknowledged
+            .iter()
+            .filter(|sequence| *sequence >= since && !is_here(*sequence));
+        missing.count() as u64
+    });
+    lost.sum()
 }
 
 /// How many of the user's orders arrived here and not there.

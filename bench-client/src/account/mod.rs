@@ -192,7 +192,7 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
     let judgement = judge(&Evidence {
         open_loop: matches!(cell.mode, Mode::Open(_)),
         ledger: (&balance).into(),
-        fault_injected: !injected.is_empty(),
+        fault_injected: injected.iter().any(|one| !cell.is_join(&one.fault)),
         negative: record.negative + account.as_ref().map_or(0, |account| account.negative),
         handler,
         handler_of_phases,

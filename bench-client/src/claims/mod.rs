@@ -27,7 +27,8 @@
 //!   `guards-TROUBLE-TRANSPORT-GUARD` with the troubles `slow`, `hang` and `crash`, a `probe` with `phases[]` named `before`
 //!   and as the trouble;
 //! - `fanout-sync`: experiment `fanout`, transport `grpc`, factor `topology` `fanout-WAY-K` with the ways `sequence`,
-//!   `side-by-side`, `queue` and `stream`, K = 1 and 8;
+//!   `side-by-side`, `queue` and `stream`, K = 1 and 8, and `fanout-BROKER-3-one-joins` with the start of the third in
+//!   `faults[]` and `phases[]` named `before` and `after`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod blocked;

@@ -64,7 +64,7 @@ pub(super) fn missing(run: &Run, experiment: &str, over: &str) -> String {
     }
 }
 
-fn phase<'t>(trial: &'t Trial, name: &str) -> Option<&'t Phase> {
+pub(super) fn phase<'t>(trial: &'t Trial, name: &str) -> Option<&'t Phase> {
     trial.phases.iter().find(|phase| phase.name == name)
 }
 

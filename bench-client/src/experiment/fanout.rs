@@ -1,13 +1,15 @@
 //! One order for K services: called one after the other, called all at once, or published once for all of them. What does
-//! each further one cost the caller, and does a slow one hold up the others?
+//! each further one cost the caller, does a slow one hold up the others, and does the caller feel one join while it runs?
 
 use super::{Experiment, Group, Suite, a_a};
 use crate::cell::Cell;
 use crate::claims::fanout::{
-    self, BROKERS, CONSUMERS, Fan, MOST, SLOW, SYNC, WITH_ONE_SLOW, consumer, slowness,
+    self, AFTER, BEFORE, BROKERS, CONSUMERS, Fan, MOST, SLOW, SYNC, WITH_ONE_SLOW, consumer,
+    slowness,
 };
 use crate::claims::outage::CHECKOUT;
-use crate::load::{Arrival, Mode, Stop};
+use crate::fault::{Action, Fault, Target};
+use crate::load::{Arrival, Mode, SpanPlan, Stop};
 use crate::topology::{Edge, Service, Topology, Way};
 use bench_proto::Durability;
 use bench_proto::slowness::{Slowness, show_duration};
@@ -28,8 +30,11 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     analysis: fanout::tables,
 };
 
-/// Nine services and a client share two cores: at most eight calls of some 150 µs per order, a quarter of one core.
-const RATE: f64 = 200.0;
+/// Nine services and a client share two cores: at most eight calls of some 150 µs per order, an eighth of one core. At
+/// twice the rate consumers woke so late that their handlers missed their plan.
+const RATE: f64 = 100.0;
+/// Between the start of a consumer that joins and the phase after: its start, and a second and more to settle.
+const JOINING: Duration = Duration::from_secs(2);
 /// The user waits for checkout over this, and so does checkout for its consumers where it waits for them.
 const OVER: Transport = Transport::Grpc;
 /// What is published goes under this name to all of them.
@@ -72,21 +77,19 @@ const REACHES: [Reach; 4] = [
 ];
 
 impl Reach {
-    fn cell(self, suite: Suite, consumers: u32, one_slow: bool) -> Cell {
-        let fan = Fan {
-            one_slow,
-            ..Fan::of(self.name, consumers)
-        };
-        let slow = |number: u32| match one_slow && number == 1 {
+    fn cell(self, suite: Suite, fan: Fan) -> Cell {
+        let slow = |number: u32| match fan.one_slow && number == 1 {
             true => always_slow(),
             false => slowness(),
         };
+        let consumers = fan.consumers;
         let mut services = vec![Service {
             side_by_side: self.side_by_side,
             ..Service::named(CHECKOUT)
         }];
         services.extend((1..=consumers).map(|number| Service {
             slow: Some(slow(number)),
+            joins_later: fan.joins_later(number),
             ..Service::named(consumer(number))
         }));
         let edge = |number| Edge {
@@ -115,6 +118,32 @@ impl Reach {
             ..Cell::new(OVER)
         }
     }
+
+    /// A consumer joins those that are there from the start.
+    fn joining(self, suite: Suite) -> Cell {
+        let fan = Fan::joining(self.name);
+        let each = Duration::from_millis(match suite {
+            Suite::Quick => 500,
+            // 175 orders before and after: a median of each block.
+            _ => 1_750,
+        });
+        let after = each + JOINING;
+        let span = |name: &str, start: Duration| SpanPlan {
+            name: name.into(),
+            start,
+            end: start + each,
+        };
+        Cell {
+            stop: Stop::after(after + each),
+            phases: vec![span(BEFORE, Duration::ZERO), span(AFTER, after)],
+            faults: vec![Fault {
+                after: each,
+                action: Action::Start,
+                target: Target::Service(consumer(fan.consumers)),
+            }],
+            ..self.cell(suite, fan)
+        }
+    }
 }
 
 fn always_slow() -> Slowness {
@@ -131,9 +160,16 @@ fn groups(suite: Suite) -> Vec<Group> {
     let group = |reach: &Reach| {
         let mut cells: Vec<Cell> = counts
             .iter()
-            .map(|count| reach.cell(suite, *count, false))
+            .map(|count| reach.cell(suite, Fan::of(reach.name, *count)))
             .collect();
-        cells.push(reach.cell(suite, WITH_ONE_SLOW, true));
+        let one_slow = Fan {
+            one_slow: true,
+            ..Fan::of(reach.name, WITH_ONE_SLOW)
+        };
+        cells.push(reach.cell(suite, one_slow));
+        if !reach.way.waits() {
+            cells.push(reach.joining(suite));
+        }
         if reach.name == REACHES[0].name {
             // Once the same twice.
             let [first, twin] = a_a(&cells[0]);
@@ -148,6 +184,8 @@ fn groups(suite: Suite) -> Vec<Group> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::fanout::SETTLING;
+    use crate::fault;
     use crate::topology::check_cell;
 
     #[test]
@@ -155,6 +193,7 @@ mod tests {
         for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
             for cell in groups(suite).into_iter().flatten() {
                 assert_eq!(check_cell(&cell), Ok(()), "{}", cell.id());
+                assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
                 let fan = Fan::in_cell(&cell.describe()).expect("a fan-out's name");
                 let topology = cell.topology.as_ref().unwrap();
                 assert_eq!(topology.name, fan.name());
@@ -168,8 +207,29 @@ mod tests {
     #[test]
     fn there_are_as_many_cells_as_ways_and_counts_and_a_twin() {
         let count = |suite| groups(suite).into_iter().flatten().count();
-        assert_eq!(count(Suite::Quick), 4 * 3 + 1);
-        assert_eq!(count(Suite::Faults), 4 * 5 + 1);
+        assert_eq!(count(Suite::Quick), 4 * 3 + 2 + 1);
+        assert_eq!(count(Suite::Faults), 4 * 5 + 2 + 1);
+    }
+
+    #[test]
+    fn a_consumer_joins_between_two_phases_and_has_time_to_settle() {
+        for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
+            let joining: Vec<Cell> = groups(suite)
+                .into_iter()
+                .flatten()
+                .filter(|cell| !cell.faults.is_empty())
+                .collect();
+            assert_eq!(joining.len(), BROKERS.len());
+            for cell in joining {
+                let ([before, after], [join]) = (&cell.phases[..], &cell.faults[..]) else {
+                    panic!("two phases and a join: {}", cell.id())
+                };
+                assert!(cell.is_join(join) && join.after == before.end);
+                assert!(after.start - before.end > SETTLING);
+                assert_eq!(cell.stop.time, Some(after.end));
+                assert!(after.end <= Duration::from_secs(6));
+            }
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Fault {
 pub enum Action {
     /// SIGKILL: it ends where it stands and says goodbye to nobody.
     Kill,
-    /// It is started again after a kill, on the same address and journal.
+    /// It is started again after a kill, on the same address and journal; or for the first time, where it joins later.
     Start,
     /// Its handler is as slow as this from now on.
     Slow(Slowness),
@@ -163,17 +163,18 @@ pub fn kills(schedule: &[Fault], service: &str) -> bool {
 }
 
 /// What a service or broker of a schedule is at an instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    #[default]
     Running,
+    /// It joins later.
+    NotYet,
     Killed,
     Paused,
     Alarmed,
 }
 
 /// Refuses a schedule that its cell cannot go through: names that are not there, a start without a kill, a fault after
-/// the window.
+/// the window, a service that joins later and never does.
 ///
 /// # Errors
 /// A sentence that names the fault, what was expected, and what to do.
@@ -201,15 +202,19 @@ pub fn check(cell: &Cell) -> Result<(), String> {
                     services.join(", ")
                 ));
             }
-            Target::Service(_) => {
-                if matches!(fault.action, Action::Alarm | Action::Clear) {
-                    return Err(format!(
-                        "'{fault}' cannot be done to a service: a memory alarm is RabbitMQ's; expected 'at {:?} {} rabbitmq'",
-                        fault.after,
-                        fault.action.name()
-                    ));
-                }
+            Target::Service(_) if matches!(fault.action, Action::Alarm | Action::Clear) => {
+                return Err(format!(
+                    "'{fault}' cannot be done to a service: a memory alarm is RabbitMQ's; expected 'at {:?} {} rabbitmq'",
+                    fault.after,
+                    fault.action.name()
+                ));
             }
+            Target::Service(name) if fault.action == Action::Kill && cell.joins_later(name) => {
+                return Err(format!(
+                    "'{fault}' is about a service that joins later, whose account begins once; kill one that is there from the start"
+                ));
+            }
+            Target::Service(_) => {}
             Target::Broker(transport) => {
                 if !cell.transports().contains(transport) {
                     return Err(format!(
@@ -230,18 +235,23 @@ pub fn check(cell: &Cell) -> Result<(), String> {
                 }
             }
         }
-        let state = states.entry(&fault.target).or_default();
+        let first = match &fault.target {
+            Target::Service(name) if cell.joins_later(name) => State::NotYet,
+            _ => State::Running,
+        };
+        let state = states.entry(&fault.target).or_insert(first);
         *state = match (*state, &fault.action) {
             (State::Running, Action::Kill) | (State::Paused, Action::Kill) => State::Killed,
             (State::Running, Action::Pause) => State::Paused,
             (State::Running, Action::Alarm) => State::Alarmed,
             (State::Paused, Action::Resume)
-            | (State::Killed, Action::Start)
-            | (State::Alarmed, Action::Clear) => State::Running,
-            (State::Running, Action::Slow(_)) => State::Running,
+            | (State::Killed | State::NotYet, Action::Start)
+            | (State::Alarmed, Action::Clear)
+            | (State::Running, Action::Slow(_)) => State::Running,
             (state, _) => {
                 let is = match state {
                     State::Running => "runs",
+                    State::NotYet => "has not joined",
                     State::Killed => "was killed",
                     State::Paused => "is paused",
                     State::Alarmed => "is in alarm",
@@ -253,7 +263,18 @@ pub fn check(cell: &Cell) -> Result<(), String> {
             }
         };
     }
-    Ok(())
+    let missing = services.into_iter().find(|name| {
+        let joins = |fault: &Fault| {
+            cell.is_join(fault) && matches!(&fault.target, Target::Service(of) if of == name)
+        };
+        cell.joins_later(name) && !cell.faults.iter().any(joins)
+    });
+    match missing {
+        Some(name) => Err(format!(
+            "'{name}' joins later, and nothing says when; expected a start in the window, such as 'at 2s start {name}'"
+        )),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -371,6 +392,30 @@ mod tests {
             ),
         ] {
             let error = check(&cell(&faults)).unwrap_err();
+            assert!(error.contains(words), "{faults:?}: {error}");
+        }
+        let joining = |faults: &[&str]| {
+            let mut cell = cell(faults);
+            cell.topology.as_mut().unwrap().services[3].joins_later = true;
+            cell
+        };
+        let once = joining(&["at 5s start email", "at 6s slow email 1ms"]);
+        assert_eq!(check(&once), Ok(()));
+        assert!(once.is_join(&once.faults[0]) && !once.is_join(&once.faults[1]));
+        assert!(!cell(&[]).is_join(&once.faults[0]), "it runs already");
+        for (faults, words) in [
+            (vec![], "such as 'at 2s start email'"),
+            (
+                vec!["at 5s start email", "at 6s start email"],
+                "'email' runs",
+            ),
+            (vec!["at 5s slow email 1ms"], "'email' has not joined"),
+            (
+                vec!["at 5s start email", "at 6s kill email"],
+                "account begins once",
+            ),
+        ] {
+            let error = check(&joining(&faults)).unwrap_err();
             assert!(error.contains(words), "{faults:?}: {error}");
         }
         let alone = Cell {

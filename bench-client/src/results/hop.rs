@@ -18,7 +18,8 @@ pub struct Hop {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<u64>,
     /// The user's side against what this service was delivered. *Lost* are orders that the user was told are done and
-    /// that never came here: a loss only where the order had to come here before the user was told.
+    /// that never came here: a loss only where the order had to come here before the user was told; of a service that joined
+    /// while the trial ran, of those planned since.
     pub ledger: Ledger,
     /// Of the orders planned in the window: completed here, whenever; null where it could not be read.
     pub completed: Option<u64>,

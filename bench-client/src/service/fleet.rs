@@ -1,5 +1,5 @@
 //! The services of one trial, started together and ended together: those that are called before those that call them.
-//! One may be killed and started again on the way. It measures nothing.
+//! One may be killed and started again on the way, or join the others later. It measures nothing.
 
 use super::process::{Launch, ServiceProcess};
 use super::recipe::{Recipe, journal_of};
@@ -48,7 +48,8 @@ pub struct Asked<'f> {
 }
 
 impl Fleet {
-    /// Starts every service of a cell and waits until all are ready. If one fails, none is left behind.
+    /// Starts every service of a cell but those that join later, and waits until all are ready. If one fails, none is
+    /// left behind.
     ///
     /// # Errors
     /// A service could not be started; the sentence names it.
@@ -62,7 +63,9 @@ impl Fleet {
             reset: None,
         };
         for index in (0..fleet.parts.len()).rev() {
-            fleet.start_part(index).await?;
+            if !cell.joins_later(&fleet.parts[index].recipe.name) {
+                fleet.start_part(index).await?;
+            }
         }
         Ok(fleet)
     }
@@ -183,12 +186,12 @@ impl Fleet {
         Ok(now_ns)
     }
 
-    /// Starts one again that was killed, on the same address, scope and journal, and tells it the run that goes on; when
-    /// it was ready.
+    /// Starts one that does not run, and tells it the run that goes on: again after a kill, on the same address, scope and
+    /// journal, or for the first time where it joins later. When it was ready, CLOCK_MONOTONIC ns.
     ///
     /// # Errors
     /// There is no such service, it runs, or it could not be started.
-    pub async fn start_again(&mut self, name: &str) -> anyhow::Result<u64> {
+    pub async fn start_one(&mut self, name: &str) -> anyhow::Result<u64> {
         let place = self.place(name)?;
         ensure!(self.parts[place].process.is_none(), "'{name}' runs already");
         if let Some(reset) = &self.reset {

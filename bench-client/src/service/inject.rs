@@ -122,7 +122,7 @@ async fn apply(
             held.remove(&fault.target);
             killed
         }
-        (Action::Start, Target::Service(name)) => fleet.start_again(name).await,
+        (Action::Start, Target::Service(name)) => fleet.start_one(name).await,
         (Action::Slow(slowness), Target::Service(name)) => fleet.slow(name, slowness).await,
         (Action::Alarm | Action::Clear, Target::Service(_)) => {
             bail!("a memory alarm is a broker's, not a service's")

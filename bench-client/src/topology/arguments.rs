@@ -90,6 +90,9 @@ impl Topology {
         if self.fanout_to(&service.name).is_some() {
             arguments.extend(["--reader".to_string(), service.name.clone()]);
         }
+        if service.joins_later {
+            arguments.push("--from-latest".into());
+        }
         Ok(arguments)
     }
 

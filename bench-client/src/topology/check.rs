@@ -1,6 +1,6 @@
 //! What makes a topology one that can run, and a cell one that can run it. Every refusal is a sentence.
 
-use super::{Edge, Topology, Way};
+use super::{Edge, Service, Topology, Way};
 use crate::cell::Cell;
 use bench_proto::Durability;
 use bench_transport::{ReplyVia, Transport};
@@ -27,6 +27,9 @@ impl Topology {
         for edge in &self.edges {
             self.check_edge(edge).map_err(of)?;
             self.check_fanout(edge).map_err(of)?;
+        }
+        for service in &self.services {
+            self.check_joining(service).map_err(of)?;
         }
         self.check_shape().map_err(of)
     }
@@ -170,6 +173,25 @@ impl Topology {
             ));
         }
         Ok(())
+    }
+
+    /// Nobody waits for a service that is not there yet, and others have what is published meanwhile.
+    fn check_joining(&self, service: &Service) -> Result<(), String> {
+        let name = service.name.as_str();
+        let read = self.fanout_to(name);
+        let there = |name: &str| self.service(name).is_some_and(|other| !other.joins_later);
+        let with_others = read.is_some()
+            && self
+                .edges
+                .iter()
+                .any(|edge| edge.fanout.as_deref() == read && there(&edge.to));
+        if !service.joins_later || with_others {
+            return Ok(());
+        }
+        Err(format!(
+            "'{name}' joins later, so it must read a fan-out that another service reads from the start; publish to both \
+             under one fanout, or leave joins_later out"
+        ))
     }
 
     fn check_shape(&self) -> Result<(), String> {

@@ -68,6 +68,7 @@ fn show(service: &Service) -> String {
             .then(|| "calls side by side".to_string()),
     );
     words.extend(service.idempotent.then(|| "idempotent".to_string()));
+    words.extend(service.joins_later.then(|| "joins later".to_string()));
     if words.is_empty() {
         return service.name.clone();
     }

@@ -59,6 +59,10 @@ pub struct Service {
     /// A second delivery of an order has no second effect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
+    /// It is not there from the start: a start among the trial's faults says when it joins. What was published before is
+    /// not its.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joins_later: bool,
 }
 
 /// One service calls another, once per order.

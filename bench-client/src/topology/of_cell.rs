@@ -1,7 +1,7 @@
 //! What a cell's topology and faults mean for the cell: its transports, its factors, the time that it takes.
 
 use crate::cell::Cell;
-use crate::fault::{self, SERVICE};
+use crate::fault::{self, Action, Fault, SERVICE, Target};
 use bench_transport::Transport;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,6 +39,19 @@ impl Cell {
             }
             None => vec![SERVICE],
         }
+    }
+
+    /// Whether a service is not there from the start.
+    pub(crate) fn joins_later(&self, name: &str) -> bool {
+        let topology = self.topology.as_ref();
+        let service = topology.and_then(|topology| topology.service(name));
+        service.is_some_and(|service| service.joins_later)
+    }
+
+    /// Whether a fault is no harm: the start of a service that joins later.
+    pub(crate) fn is_join(&self, fault: &Fault) -> bool {
+        fault.action == Action::Start
+            && matches!(&fault.target, Target::Service(name) if self.joins_later(name))
     }
 
     /// What its further services and their deaths add to the time of a trial.

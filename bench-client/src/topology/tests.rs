@@ -350,6 +350,42 @@ fn a_fan_out_that_is_no_single_message_is_refused() {
 }
 
 #[test]
+fn a_service_joins_later_only_where_another_reads_what_it_will_read() {
+    let mut topology = fanned_out();
+    topology.services[4].joins_later = true;
+    assert_eq!(topology.check(), Ok(()));
+    assert_ne!(topology.label(), fanned_out().label());
+    let text = serde_json::to_string(&topology).unwrap();
+    assert_eq!(text.matches("joins_later").count(), 1, "{text}");
+    assert_eq!(Topology::from_json(&text).unwrap(), topology);
+    let told = |name: &str| {
+        let service = topology.service(name).unwrap();
+        topology.arguments(service, &Places::new("run-1")).unwrap()
+    };
+    assert_eq!(
+        told("analytics"),
+        ["--reader", "analytics", "--from-latest"]
+    );
+    assert_eq!(told("email"), ["--reader", "email"]);
+    let diagram = topology.diagram(Transport::Rest);
+    assert!(diagram.contains("analytics (joins later)"), "{diagram}");
+    // Awaited; published to it alone; called by nobody but the user; and when none is there from the start.
+    for (services, of) in [
+        (vec![1], checkout()),
+        (vec![3], checkout()),
+        (vec![0], checkout()),
+        (vec![3, 4], fanned_out()),
+    ] {
+        let mut refused = of;
+        for place in services {
+            refused.services[place].joins_later = true;
+        }
+        let error = refused.check().unwrap_err();
+        assert!(error.contains("reads from the start"), "{error}");
+    }
+}
+
+#[test]
 fn a_deadline_that_does_not_travel_is_said_to_the_caller_and_in_the_diagram() {
     let json = r#"{"name":"pair","services":[{"name":"a"},{"name":"b"}],
         "edges":[{"from":"a","to":"b","transport":"grpc","timeout":"250ms","no_deadline":true}]}"#;

@@ -40,7 +40,10 @@ pub(super) async fn drained(
     // What was published to a service by those that call it: they are asked before it.
     let mut published: BTreeMap<String, u64> = BTreeMap::new();
     for (place, asked) in services.asked().into_iter().enumerate() {
-        if let (Some(control), Some(sent)) = (asked.control, published.get(asked.name)) {
+        // One that joined later was not sent all of it: its standing still tells.
+        if let (Some(control), Some(sent)) = (asked.control, published.get(asked.name))
+            && !cell.joins_later(asked.name)
+        {
             arrived(control, *sent, deadline).await?;
         }
         match asked.control {

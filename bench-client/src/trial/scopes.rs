@@ -44,6 +44,7 @@ pub(super) fn of(cell: &Cell, launch: &Launch) -> Vec<Declared> {
             let settings = Settings {
                 durability: class,
                 fanout,
+                from_latest: cell.joins_later(&edge.to),
                 ..settings
             };
             declared.push((edge.transport, settings));
@@ -52,10 +53,14 @@ pub(super) fn of(cell: &Cell, launch: &Launch) -> Vec<Declared> {
     declared
 }
 
-/// Declares them all; if one cannot be, what was declared is taken away again.
+/// Declares them all, but for those who join later; if one cannot be, what was declared is taken away again.
 pub(super) async fn declare(declared: &[Declared]) -> anyhow::Result<()> {
     for (place, (transport, settings)) in declared.iter().enumerate() {
         leftovers().push((*transport, settings.clone()));
+        // Who joins later declares what is its then: a queue that is there already would keep what came before.
+        if settings.from_latest {
+            continue;
+        }
         if let Err(error) = prepare(*transport, settings).await {
             let _ = clear(&declared[..place]).await;
             forget(&declared[place..]);

@@ -5,7 +5,7 @@
 use super::offsets::{Offsets, Ticket};
 use super::replies::{Answers, asked};
 use super::turns::Turns;
-use super::{KIND, Route, blocking, client_in_force, fetching};
+use super::{KIND, Route, blocking, client_in_force, fetching, place};
 use crate::broker::{Consumed, REASON, contained};
 use crate::reply::Written;
 use crate::{Listener, Reply, Service, Settings, travel};
@@ -75,6 +75,10 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     let mut in_force = route.topic_in_force().await?;
     let config = config(&route);
     in_force.extend(client_in_force(&config, &PRINTED)?);
+    if settings.from_latest {
+        place::at_the_end(&route).await?;
+        in_force.insert("begins".into(), "at the topic's end".into());
+    }
     let undertaker = route
         .client("dead letters")
         .set("acks", "all")

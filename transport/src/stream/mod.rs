@@ -3,6 +3,7 @@
 
 mod consume;
 mod offsets;
+mod place;
 mod publish;
 mod replies;
 mod reports;

@@ -128,6 +128,58 @@ async fn a_group_without_its_reader_holds_up_no_other() {
     a_reader_that_is_away_holds_up_no_other::<Kafka>().await;
 }
 
+/// What was published before it was there is not its; what is published once it serves is, to the last order.
+async fn a_new_reader_begins_with_what_is_published_from_now_on<B: Broker>() {
+    with(
+        Durability::Process,
+        async |broker: B, settings: Settings| {
+            let here = reader("here", &settings);
+            let late = Settings {
+                from_latest: true,
+                ..reader("late", &settings)
+            };
+            broker.prepare(&here).await.unwrap();
+            let service = Ledgered::default();
+            let listener = broker.serve(&here, service.clone()).await.unwrap();
+            let caller = broker.connect(&publisher(&settings)).await.unwrap();
+            let mut sender = Sender::new(Format::Protobuf);
+            sender.send(&caller, ORDERS as usize).await;
+            until("the first has got every order", || {
+                service.delivered() == ORDERS
+            })
+            .await;
+            let joined = Ledgered::default();
+            let second = broker.serve(&late, joined.clone()).await.unwrap();
+            sender.send(&caller, ORDERS as usize).await;
+            until("both have got what came since", || {
+                joined.delivered() >= ORDERS && service.delivered() >= 2 * ORDERS
+            })
+            .await;
+            for listener in [listener, second] {
+                listener.stop().await;
+            }
+            let balance = joined.balance(&sender.ledger);
+            let counts = (balance.delivered, balance.lost, balance.duplicated);
+            assert_eq!(counts, (Some(ORDERS), Some(ORDERS), Some(0)), "{balance:?}");
+            drop(caller);
+            for reader in [&late, &here] {
+                broker.remove(reader).await.unwrap();
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_queue_begins_with_what_is_published_from_now_on() {
+    a_new_reader_begins_with_what_is_published_from_now_on::<Rabbit>().await;
+}
+
+#[tokio::test]
+async fn a_new_group_begins_with_what_is_published_from_now_on() {
+    a_new_reader_begins_with_what_is_published_from_now_on::<Kafka>().await;
+}
+
 async fn no_reply_comes_from_many<B: Broker>(via: ReplyVia) {
     with(
         Durability::Process,

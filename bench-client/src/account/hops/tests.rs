@@ -214,6 +214,69 @@ fn what_is_published_once_is_to_arrive_at_every_reader() {
     assert!(problem.starts_with("'s3': 1 of 10 calls"), "{problem}");
 }
 
+/// Two readers of ten orders: `s2` from the start, and `s3`, which was ready halfway through the window.
+fn with_a_late_reader(delivered: impl IntoIterator<Item = u64>, further: Vec<Injected>) -> Joined {
+    let read = |name: &str| Edge {
+        way: Way::Publish,
+        fanout: Some("placed".into()),
+        ..Edge::new("s1", name, Transport::Queue)
+    };
+    let mut cell = cell();
+    let late = Service {
+        joins_later: true,
+        ..Service::named("s3")
+    };
+    cell.topology = Some(Topology {
+        name: "fan".into(),
+        services: vec![Service::named("s1"), Service::named("s2"), late],
+        edges: ["s2", "s3"].map(read).into(),
+    });
+    let calls = HopAccount {
+        calls: 10,
+        attempts: 10,
+        succeeded: 10,
+        latency: times(10, 1_000_000),
+        ..HopAccount::default()
+    };
+    let services = vec![
+        calling(told("s1", 0..10), "placed", calls),
+        told("s2", 0..10),
+        told("s3", delivered),
+    ];
+    let fault: Fault = "at 300ms start s3".parse().unwrap();
+    let at_ns = 500_000_000;
+    let mut injected = vec![Injected { fault, at_ns }];
+    injected.extend(further);
+    joined_in(&cell, record(10, 0..10), services, injected)
+}
+
+#[test]
+fn of_a_reader_that_joined_later_only_what_was_published_since_is_lost() {
+    let lost = |joined: &Joined| (joined.hops[2].ledger.lost, joined.hops[2].from["s1"].lost);
+    // While it joined an order may be its or not, and there may be gaps; from 5 on there may be none.
+    for delivered in [vec![5, 6, 7, 8, 9], vec![3, 5, 6, 7, 8, 9]] {
+        let found = with_a_late_reader(delivered, vec![]);
+        assert_eq!(found.problems, Vec::<String>::new());
+        assert_eq!(lost(&found), (Some(0), Some(0)));
+        assert_eq!(found.hops[1].from["s1"].lost, Some(0));
+    }
+    for (delivered, gone) in [(vec![5, 6, 8, 9], 1), (vec![], 5), (vec![3, 4], 5)] {
+        let found = with_a_late_reader(delivered, vec![]);
+        assert_eq!(lost(&found), (Some(gone), Some(gone)));
+        let [problem] = &found.problems[..] else {
+            panic!("one problem: {:?}", found.problems)
+        };
+        let says = format!("'s3': {gone} of 10 calls");
+        assert!(problem.starts_with(&says), "{problem}");
+    }
+    // Beside a fault that harms, it is a finding.
+    let found = with_a_late_reader(vec![5, 6, 8, 9], killed());
+    assert_eq!(
+        (lost(&found).0, found.problems),
+        (Some(1), Vec::<String>::new())
+    );
+}
+
 #[test]
 fn each_service_is_held_against_the_user_and_against_who_calls_it() {
     let joined = joined(record(12, 0..8), healthy(), vec![]);

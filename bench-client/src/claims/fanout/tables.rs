@@ -1,16 +1,19 @@
-//! The tables of the experiment `fanout`: the caller's side with theory beside it, and what each consumer got.
+//! The tables of the experiment `fanout`: the caller's side with theory beside it, what each consumer got, and what it is
+//! to the caller that one joins.
 
-use super::{EXPERIMENT, Fan, RARELY, SLOW, slow_orders};
-use crate::claims::outage::{of_topology, published};
+use super::{AFTER, BEFORE, EXPERIMENT, Fan, RARELY, SETTLING, SLOW, slow_orders};
+use crate::claims::outage::{self, of_topology, published};
 use crate::claims::samples::{CellTrials, Metric, Paired, cells, is_base};
-use crate::results::{Hop, Latency, Run, Table, Trial, Value};
+use crate::results::{Fault, Hop, Latency, Run, Table, Trial, Value};
 use crate::stats::estimate::LEVEL;
 use crate::stats::latency::{Minimum, merge};
 use crate::stats::{Estimate, binomial};
 
 const FEW: &str = "too few samples";
+const UNREAD: &str = "a ledger could not be read";
+const NONE: &str = "no block that counts";
 
-/// The caller, and the consumers, in this order; a row per fan-out that was run.
+/// The caller, the consumers, and one that joins, in this order; a row per fan-out that was run.
 pub fn tables(run: &Run) -> Vec<Table> {
     let all = cells(run, EXPERIMENT);
     let fans: Vec<(Fan, &CellTrials<'_>)> = all
@@ -18,7 +21,8 @@ pub fn tables(run: &Run) -> Vec<Table> {
         .filter(|cell| is_base(cell.cell))
         .filter_map(|cell| Some((Fan::in_cell(cell.cell)?, cell)))
         .collect();
-    vec![callers(&all, &fans), consumers(&fans)]
+    let (joining, fans): (Vec<_>, Vec<_>) = fans.into_iter().partition(|(fan, _)| fan.one_joins);
+    vec![callers(&all, &fans), consumers(&fans), one_more(&joining)]
 }
 
 fn callers(all: &[CellTrials<'_>], fans: &[(Fan, &CellTrials<'_>)]) -> Table {
@@ -97,8 +101,62 @@ fn consumers(fans: &[(Fan, &CellTrials<'_>)]) -> Table {
     table
 }
 
+fn one_more(fans: &[(Fan, &CellTrials<'_>)]) -> Table {
+    let columns = [
+        ("consumers reached", ""),
+        ("the last was to start at", "s"),
+        ("was ready by", "s"),
+        ("accept p50 before", "ms"),
+        ("accept p50 after", "ms"),
+        ("after ÷ before", "×"),
+        ("accepted orders", ""),
+        ("delivered to the last", ""),
+        ("never delivered to it, of those planned since", ""),
+        ("delivered to it twice or more", ""),
+    ];
+    let title = "What it is to the caller that one more consumer joins while it publishes";
+    let mut table = Table::new(EXPERIMENT, title, &columns).with_note(format!(
+        "Its queue is bound, or its group has its place at the topic's end, when it is ready: what was published before is not \
+         its. Ready in all blocks by then; a block counts for the ratio if that was {} s before the phase `{AFTER}`, since the \
+         start of a process takes CPU of all on its core.",
+        SETTLING.as_secs()
+    ));
+    for (fan, cell) in fans {
+        let name = super::consumer(fan.consumers);
+        let joins: Vec<&Fault> = cell
+            .kept()
+            .filter_map(|trial| trial.faults.first())
+            .collect();
+        let latest = |read: fn(&Fault) -> f64| {
+            Value::maybe(joins.iter().map(|fault| read(fault)).reduce(f64::max), NONE)
+        };
+        let hops: Vec<&Hop> = cell
+            .kept()
+            .flat_map(|trial| &trial.hops)
+            .filter(|hop| hop.service == name)
+            .collect();
+        let ledger = |read: fn(&Hop) -> Option<u64>| {
+            let count: Option<u64> = hops.iter().map(|hop| read(hop)).sum();
+            Value::maybe(count.map(|count| count as f64), UNREAD)
+        };
+        let accepted: u64 = cell.kept().map(|trial| trial.ledger.acknowledged).sum();
+        table.push(vec![
+            fan.way.into(),
+            latest(|fault| fault.planned_s),
+            latest(|fault| fault.actual_s),
+            outage::p50(cell, BEFORE),
+            outage::p50(cell, AFTER),
+            estimate(&Paired::of(cell, cell, super::after, super::before)),
+            Value::number(accepted as f64),
+            ledger(|hop| hop.ledger.delivered),
+            ledger(|hop| hop.ledger.lost),
+            ledger(|hop| hop.ledger.duplicated),
+        ]);
+    }
+    table
+}
+
 fn consumer_row(fan: Fan, cell: &CellTrials<'_>, which: &str, slow: bool) -> Vec<Value> {
-    let unread = "a ledger could not be read";
     let names: Vec<String> = (1..=fan.consumers)
         .map(super::consumer)
         .filter(|name| fan.is_slow_one(name) == slow)
@@ -114,7 +172,7 @@ fn consumer_row(fan: Fan, cell: &CellTrials<'_>, which: &str, slow: bool) -> Vec
         .collect();
     let ledger = |read: fn(&Hop) -> Option<u64>| {
         let count: Option<u64> = hops.iter().map(|hop| read(hop)).sum();
-        Value::maybe(count.map(|count| count as f64), unread)
+        Value::maybe(count.map(|count| count as f64), UNREAD)
     };
     let completion: Option<Vec<&Latency>> =
         hops.iter().map(|hop| hop.completion_ns.as_ref()).collect();
@@ -124,9 +182,9 @@ fn consumer_row(fan: Fan, cell: &CellTrials<'_>, which: &str, slow: bool) -> Vec
         fan.way.into(),
         Value::number(f64::from(fan.consumers)),
         which.into(),
-        Value::maybe(sent.map(|(well, _)| well as f64), unread),
+        Value::maybe(sent.map(|(well, _)| well as f64), UNREAD),
         ledger(|hop| hop.ledger.delivered),
-        Value::maybe(sent.map(|(_, lost)| lost as f64), unread),
+        Value::maybe(sent.map(|(_, lost)| lost as f64), UNREAD),
         ledger(|hop| hop.ledger.duplicated),
         p50,
         p90,
@@ -150,14 +208,18 @@ fn share(counted: Option<(u64, u64)>) -> Value {
             percent(hits as f64 / of as f64),
             binomial::interval(hits, of, LEVEL).map(|(low, high)| (percent(low), percent(high))),
         ),
-        _ => Value::missing("no block that counts"),
+        _ => Value::missing(NONE),
     }
 }
 
 /// accept p50 of one cell over that of another, paired by block.
 fn ratio(above: &CellTrials<'_>, below: &CellTrials<'_>) -> Value {
     let p50 = |trial: &Trial| Metric::AcceptP50.of(trial);
-    let paired = Paired::of(above, below, p50, p50);
+    estimate(&Paired::of(above, below, p50, p50))
+}
+
+/// The ratio of paired blocks.
+fn estimate(paired: &Paired) -> Value {
     match Estimate::of_ratios(&paired.ratios(true)) {
         Some(estimate) => Value::interval(estimate.point(), estimate.interval(LEVEL)),
         None => Value::missing("no block has both, with enough samples"),
