@@ -55,8 +55,25 @@ pub(super) fn sound_with(
     tables: usize,
     more: &[&str],
 ) -> Value {
+    sound_as(experiment, transports, tables, &[], more)
+}
+
+/// The same at the size that it has in a suite.
+pub(super) fn sound_in(suite: &str, experiment: &str, transports: &str, tables: usize) -> Value {
+    sound_as(experiment, transports, tables, &["--suite", suite], &[])
+}
+
+/// `size` is part of the plan, `more` of the run alone.
+fn sound_as(
+    experiment: &str,
+    transports: &str,
+    tables: usize,
+    size: &[&str],
+    more: &[&str],
+) -> Value {
     let mut arguments = vec!["run", experiment, "--blocks", "1"];
     arguments.extend(["--transport", transports]);
+    arguments.extend(size);
     let planned = program(&[&arguments[..], &["--dry-run"]].concat());
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
