@@ -40,6 +40,7 @@ pub(super) fn series(cell: &Cell, record: &Record, account: Option<&Account>) ->
                 p50_ns: point.p50_ns,
                 p99_ns: point.p99_ns,
                 max_ns: point.max_ns,
+                longest_ns: point.longest_ns,
             }
         })
         .collect();

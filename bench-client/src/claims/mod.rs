@@ -11,6 +11,8 @@
 //!   `before` and `slow`, workers bounded and 200 ms in the slow phase; for `producer-free` also experiment `blocked`,
 //!   transports `queue` and `stream`, factors `fault` (with an `alarm` or without), `queue_limit` or `client_buffer`,
 //!   `phases[]` named `before` and `blocked`;
+//! - `depth-canary`: experiment `slow`, the same and `longest_ns` in the series; where there are any, also the cells with a
+//!   `pause` in the factor `fault`;
 //! - `spike`: experiment `spike`, transports `queue` and `stream` without a limit to what may wait, `phases[]` with one named
 //!   `spike`, and a series;
 //! - `grpc-streaming`: experiment `streaming`, transport `grpc`, factor `kind` `client`, `server`, `bidi`, or none (unary);
@@ -32,6 +34,7 @@
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
 pub mod blocked;
+pub mod canary;
 pub mod catalogue;
 pub mod chain;
 pub mod codec;
@@ -133,6 +136,7 @@ static JUDGES: &[&[Judge]] = &[
     gap::JUDGES,
     ladder::JUDGES,
     slow::JUDGES,
+    canary::JUDGES,
     spike::JUDGES,
     streaming::JUDGES,
     connections::JUDGES,

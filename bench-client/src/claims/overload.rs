@@ -203,6 +203,12 @@ pub fn is_primary(cell: &Cell) -> bool {
             .is_some_and(|slow| slow.contains(" 200ms"))
 }
 
+/// Whether something in a cell is stopped for a while (SIGSTOP).
+pub fn is_stopped(cell: &Cell) -> bool {
+    let stops = |faults: &String| faults.contains(" pause ");
+    cell.factors.get("fault").is_some_and(stops)
+}
+
 /// What sets a cell with phases apart from its transport's plain one; empty for that one.
 pub fn variant(cell: &Cell) -> String {
     let mut words = Vec::new();
@@ -218,6 +224,9 @@ pub fn variant(cell: &Cell) -> String {
     }
     if cell.workers.is_none() {
         words.push("workers without bound".into());
+    }
+    if is_stopped(cell) {
+        words.push("stopped".into());
     }
     for (name, of) in [
         ("max_waiting", "waiting in the service"),
@@ -252,6 +261,14 @@ mod tests {
         let unbounded = cell("0s..1s 5ms; 1s..2s 200ms; 2s.. 5ms", None);
         assert!(!is_primary(&unbounded));
         assert_eq!(variant(&unbounded), "workers without bound");
+        let mut stopped = cell("5ms", Some(8));
+        let faults = &mut stopped.factors;
+        faults.insert("fault".into(), "at 2s kill service".into());
+        assert!(!is_stopped(&stopped));
+        let what = "at 1s pause service; at 2s resume service";
+        stopped.factors.insert("fault".into(), what.into());
+        assert!(is_stopped(&stopped) && !is_primary(&stopped));
+        assert_eq!(variant(&stopped), "stopped");
         let mut limited = cell("5ms", Some(8));
         assert_eq!(variant(&limited), "");
         limited.factors.insert("queue_limit".into(), "400".into());

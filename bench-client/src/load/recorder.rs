@@ -260,6 +260,9 @@ impl Recorder {
                 Ending::TimedOut => span.timed_out += 1,
             }
         }
+        record
+            .series
+            .ended(now_ns.saturating_sub(start), accept.unwrap_or(0));
         match outcome.ending {
             Ending::Acknowledged => {
                 self.ledger.acknowledged.insert(operation.sequence);

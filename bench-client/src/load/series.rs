@@ -26,6 +26,7 @@ struct Bin {
     accepted: u64,
     errors: u64,
     in_flight: u64,
+    longest_ns: Option<u64>,
     /// Accept latency of the operations planned in the bin: two digits and 32-bit counts keep it small.
     accept: Histogram<u32>,
 }
@@ -51,6 +52,8 @@ pub struct Point {
     pub p99_ns: Option<u64>,
     /// Accept maximum of those planned in it, ns.
     pub max_ns: Option<u64>,
+    /// The longest that one which ended in it, whichever way, had taken, ns.
+    pub longest_ns: Option<u64>,
 }
 
 impl Bin {
@@ -63,6 +66,7 @@ impl Bin {
             accepted: 0,
             errors: 0,
             in_flight: 0,
+            longest_ns: None,
             accept,
         }
     }
@@ -73,6 +77,7 @@ impl Bin {
         self.accepted += other.accepted;
         self.errors += other.errors;
         self.in_flight = self.in_flight.max(other.in_flight);
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
         self.accept
             .add(&other.accept)
             .expect("auto-resizing histograms add");
@@ -114,6 +119,7 @@ impl Series {
                 p50_ns: quantile(0.5, 1),
                 p99_ns: quantile(0.99, SAMPLES_FOR_P99),
                 max_ns: quantile(1.0, 1),
+                longest_ns: bin.longest_ns,
             }
         })
     }
@@ -139,6 +145,12 @@ impl Series {
 
     pub(super) fn errors(&mut self, at_ns: u64) {
         self.bin(at_ns).errors += 1;
+    }
+
+    /// An operation ended, whichever way: what it had taken is known from now on, and not from when it was planned.
+    pub(super) fn ended(&mut self, at_ns: u64, latency_ns: u64) {
+        let bin = self.bin(at_ns);
+        bin.longest_ns = bin.longest_ns.max(Some(latency_ns));
     }
 
     /// Joins another thread's series.
@@ -212,6 +224,20 @@ mod tests {
             points.iter().all(|point| point.p99_ns.is_none()),
             "too few samples for a p99"
         );
+    }
+
+    #[test]
+    fn what_an_operation_took_stands_where_it_ended() {
+        let mut series = Series::for_window(None);
+        for (at_ms, took_ms) in [(50, 5), (90, 2), (350, 340)] {
+            series.ended(at_ms * 1_000_000, took_ms * 1_000_000);
+        }
+        let mut other = Series::for_window(None);
+        other.ended(80_000_000, 7_000_000);
+        series.merge(other);
+        let longest: Vec<Option<u64>> = series.points().map(|point| point.longest_ns).collect();
+        let expected = [Some(7_000_000), None, None, Some(340_000_000)];
+        assert_eq!(longest, expected);
     }
 
     #[test]

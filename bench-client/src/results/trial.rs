@@ -328,12 +328,16 @@ pub struct SeriesBin {
     pub in_flight: u64,
     /// Accepted but not completed at its end.
     pub backlog: Option<i64>,
-    /// Accept p50 of the operations accepted in it, ns.
+    /// Accept p50 of the operations planned in it, ns.
     pub p50_ns: Option<u64>,
-    /// Accept p99 (bins of ≥ 1,000 samples only), ns.
+    /// Accept p99 of the same (bins of ≥ 1,000 samples only), ns.
     pub p99_ns: Option<u64>,
-    /// Largest accept latency, ns.
+    /// Largest accept latency of the same, ns.
     pub max_ns: Option<u64>,
+    /// The longest that an operation which *ended* in it, whichever way, had taken from its planned instant, ns: what a
+    /// dashboard shows at the bin's end. Absent in results of versions that did not keep it.
+    #[serde(default)]
+    pub longest_ns: Option<u64>,
 }
 
 /// A fault that was injected, seconds from the window's start.

@@ -2,7 +2,8 @@
 //! ledgers, and a row for each figure of theory; never a time.
 
 use super::support::{
-    self, and_brokers, count, hop, list, planned, rows, texts, usable, with_brokers,
+    self, and_brokers, count, hop, judged_with_reasons, list, planned, rows, sound_in, texts,
+    usable, with_brokers,
 };
 use serde_json::Value;
 
@@ -34,7 +35,7 @@ fn beside_theory(run: &Value, table: usize, phases: [&str; 3]) {
 
 #[test]
 fn the_slow_phase_stands_beside_its_theory() {
-    let run = sound("slow", 1);
+    let run = sound("slow", 2);
     beside_theory(&run, 0, ["before", "slow", "after"]);
     // Backlog, drain, longest completion; and of a synchronous caller the calls in flight.
     let figures = |trial: &&Value| match trial["cell"]["transport"].as_str() {
@@ -43,6 +44,60 @@ fn the_slow_phase_stands_beside_its_theory() {
     };
     let expected: usize = usable(&run).iter().map(figures).sum();
     assert_eq!(rows(&run, 0), expected);
+    // An alarm has a row for each cell, and two parts of the claim for each transport, run or not.
+    assert_eq!(rows(&run, 1), list(&run, "trials").len());
+    judged_with_reasons(&run, "depth-canary", 8);
+}
+
+/// Of a service that stands still nothing ends, and what ended tells how long it took.
+fn stands_still(trial: &Value) {
+    let what = texts(trial, "faults", "what");
+    assert_eq!(what, ["at 1s pause service", "at 3.5s resume service"]);
+    assert_eq!(trial["cell"]["slow"], Value::Null, "{trial}");
+    let instant = |fault: usize, name: &str| list(trial, "faults")[fault][name].as_f64().unwrap();
+    let (stopped, goes_on) = (instant(0, "actual_s"), instant(1, "planned_s"));
+    let mut inside = 0;
+    for bin in list(trial, "series") {
+        let start = bin["start_s"].as_f64().unwrap();
+        let end = start + bin["width_s"].as_f64().unwrap();
+        if stopped <= start && end <= goes_on {
+            assert_eq!(bin["completed"], 0, "{bin}");
+            inside += 1;
+        }
+        if count(bin, "accepted") > 0 {
+            assert!(bin["longest_ns"].is_u64(), "{bin}");
+        }
+    }
+    assert!(inside > 0, "{trial}");
+    // Each order that was due meanwhile reached it in the end, and none was lost.
+    let ledger = &trial["ledger"];
+    assert!(count(ledger, "delivered") >= count(ledger, "acknowledged"));
+    // Who calls it directly can ask for its catalogue too.
+    let asked = trial["cell"]["transport"] == "rest";
+    assert_eq!(trial["probe"].is_object(), asked, "{trial}");
+    if asked {
+        let names = texts(&trial["probe"], "phases", "name");
+        assert_eq!(names, ["before", "slow", "after"]);
+    }
+}
+
+#[test]
+fn a_stopped_service_stands_beside_the_slow_one_in_the_suite_of_faults() {
+    let transports = if with_brokers() { "rest,queue" } else { "rest" };
+    let run = sound_in("faults", "slow", transports, 2);
+    beside_theory(&run, 0, ["before", "slow", "after"]);
+    let trials = list(&run, "trials");
+    let stopped: Vec<&Value> = trials
+        .iter()
+        .filter(|trial| trial["cell"]["factors"]["fault"].is_string())
+        .collect();
+    let arms = transports.split(',').count();
+    assert_eq!((stopped.len(), trials.len()), (arms, 4 * arms));
+    for trial in stopped {
+        stands_still(trial);
+    }
+    assert_eq!(rows(&run, 1), trials.len());
+    judged_with_reasons(&run, "depth-canary", 8 + 2 * arms);
 }
 
 #[test]

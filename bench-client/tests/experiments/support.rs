@@ -81,7 +81,7 @@ pub(super) fn sound(experiment: &str, transports: &str, tables: usize) -> Value 
 
 /// The same while one other may run beside it.
 pub(super) fn sound_beside_another(experiment: &str, transports: &str, tables: usize) -> Value {
-    sound_on(1, experiment, transports, tables, &[])
+    sound_as(1, experiment, transports, tables, &[], &[])
 }
 
 /// The same, alone, with more arguments.
@@ -91,12 +91,27 @@ pub(super) fn sound_with(
     tables: usize,
     more: &[&str],
 ) -> Value {
-    sound_on(SEATS, experiment, transports, tables, more)
+    sound_as(SEATS, experiment, transports, tables, &[], more)
 }
 
-fn sound_on(seats: u32, experiment: &str, transports: &str, tables: usize, more: &[&str]) -> Value {
+/// The same at the size that it has in a suite.
+pub(super) fn sound_in(suite: &str, experiment: &str, transports: &str, tables: usize) -> Value {
+    let size = ["--suite", suite];
+    sound_as(SEATS, experiment, transports, tables, &size, &[])
+}
+
+/// `size` is part of the plan, `more` of the run alone.
+fn sound_as(
+    seats: u32,
+    experiment: &str,
+    transports: &str,
+    tables: usize,
+    size: &[&str],
+    more: &[&str],
+) -> Value {
     let mut arguments = vec!["run", experiment, "--blocks", "1"];
     arguments.extend(["--transport", transports]);
+    arguments.extend(size);
     let planned = seated(seats, &[&arguments[..], &["--dry-run"]].concat());
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");

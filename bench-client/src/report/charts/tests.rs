@@ -34,6 +34,7 @@ fn rich() -> Run {
                     p50_ns: Some(1_000_000 * (i + 1)),
                     p99_ns: None,
                     max_ns: Some(3_000_000 * (i + 1)),
+                    longest_ns: None,
                 })
                 .collect();
         }
