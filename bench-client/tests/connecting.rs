@@ -150,7 +150,11 @@ fn a_relay_delays_every_call_and_twice_that_for_a_new_connection() {
         assert!(least(&alone) >= 8_000_000, "{transport}: {}", least(&alone));
         if transport != "grpc" {
             assert_eq!(sent_and_received(&kept), sent_and_received(&bare));
-            assert_eq!(sent_and_received(&alone), sent_and_received(&bare));
+            let (bare, alone) = (sent_and_received(&bare), sent_and_received(&alone));
+            assert_eq!(alone.0, bare.0);
+            // A connection whose peer dallies to close it is a byte short (host's wire/diag.rs says why): a few of 200 may be.
+            let short = bare.1 - alone.1;
+            assert!((0.0..0.03).contains(&short), "{transport}: {short}");
         }
         assert_eq!(kept["cell"]["factors"]["relay_us"], "2000");
     }
