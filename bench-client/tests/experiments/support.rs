@@ -97,7 +97,7 @@ pub(super) fn sound_with(
 /// The same at the size that it has in a suite.
 pub(super) fn sound_in(suite: &str, experiment: &str, transports: &str, tables: usize) -> Value {
     let size = ["--suite", suite];
-    sound_as(SEATS, experiment, transports, tables, &size, &[])
+    sound_as(1, experiment, transports, tables, &size, &[])
 }
 
 /// `size` is part of the plan, `more` of the run alone.
