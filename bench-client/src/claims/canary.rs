@@ -253,7 +253,7 @@ pub fn table(cells: &[CellTrials<'_>]) -> Table {
     ];
     let title = "When an alarm would first have fired, from the fault";
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(
-        "Mean over blocks with its 95 % interval; open above where an alarm did not fire before the phase `slow` ended. Each \
+        "Geometric mean over blocks with its 95 % interval; open above where an alarm did not fire before the phase `slow` ended. Each \
          alarm looks at the end of every bin of 100 ms and fires above the largest value of any bin of the phase `before`, \
          so none fires there: one false-alarm rate for all. Accept p99 is the longest latency of those that ended in the bin, \
          as a caller's dashboard has it (20 end in one: that is their p99). Completion p99 is what a consumer's dashboard \
@@ -282,7 +282,8 @@ fn fired(cell: &CellTrials<'_>, signal: Signal) -> Value {
     let alarms: Option<Vec<Sample>> = cell.kept().map(|trial| alarm(trial, signal)).collect();
     let alarms = alarms.unwrap_or_default();
     let times: Vec<f64> = alarms.iter().map(|alarm| alarm.value / 1e6).collect();
-    let Some(found) = Estimate::of_values(&times) else {
+    // As ratios are: a time has no interval below zero.
+    let Some(found) = Estimate::of_ratios(&times) else {
         return Value::missing("the series of a block does not say");
     };
     let (point, ends) = (found.point(), found.interval(LEVEL));
