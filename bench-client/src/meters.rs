@@ -6,7 +6,7 @@ use crate::stack::Brokers;
 use bench_host::cpu::{
     CpuMeter, CpuSnapshot, CpuUsage, Instructions, MachineCpu, with_descendants,
 };
-use bench_host::wire::{DestroyListener, Leg, Snapshot, SocketBytes, headers_for};
+use bench_host::wire::{ClosedSockets, DestroyListener, Leg, Snapshot, SocketBytes, headers_for};
 use bench_transport::Transport;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -306,10 +306,10 @@ impl Sockets {
             (Ok(before), Ok(now)) => (before, now),
             (Err(error), _) | (_, Err(error)) => return (Err(error), false),
         };
-        let closed = self
-            .closing
-            .as_ref()
-            .map(|listener| listener.closed(|_| false, REPORTS));
+        let closed = self.closing.as_ref().map(|listener| {
+            listener.closed(|_| false, REPORTS);
+            listener.closed(ClosedSockets::has_both_ends, HALF_CLOSED)
+        });
         let usage = now.since(&before, closed.as_ref(), &self.legs);
         let lost = closed.is_some_and(|closed| closed.incomplete);
         if let Some(error) = usage.errors.first() {

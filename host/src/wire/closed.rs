@@ -32,6 +32,8 @@ pub struct ClosedSockets {
     /// Of all others, by the port that they were connected to: a sum and a count, so that a million short
     /// connections take no more room than one.
     pub(super) new: BTreeMap<u16, (Counters, u64)>,
+    /// The accepting ends of those, where they are on this machine: what they sent, and their number.
+    pub(super) answered: BTreeMap<u16, (u64, u64)>,
     pub(super) errors: Vec<String>,
     /// Whether messages were lost, so that the figures are too low and the trial SUSPECT.
     pub incomplete: bool,
@@ -42,6 +44,31 @@ impl ClosedSockets {
     #[must_use]
     pub fn short_lived(&self, port: u16) -> u64 {
         self.new.get(&port).map_or(0, |(_, count)| *count)
+    }
+
+    /// Whether the accepting end of every connection that was opened and closed has closed too.
+    #[must_use]
+    pub fn has_both_ends(&self) -> bool {
+        self.new
+            .iter()
+            .all(|(port, (_, count))| self.answers(*port, *count).is_some())
+    }
+
+    /// What the accepting ends of `count` connections to `port` sent, if as many have closed.
+    fn answers(&self, port: u16, count: u64) -> Option<u64> {
+        let (sent, ended) = self.answered.get(&port)?;
+        (*ended == count).then_some(*sent)
+    }
+
+    /// The short connections by port. What they received is what their other ends sent, where those are known: a socket's
+    /// own figure is a byte short where its peer closed long after it.
+    pub(super) fn short(&self) -> impl Iterator<Item = (u16, Counters, u64)> {
+        self.new.iter().map(|(&port, &(mut carried, count))| {
+            if let Some(sent) = self.answers(port, count) {
+                carried.received = sent;
+            }
+            (port, carried, count)
+        })
     }
 
     fn lost(&mut self, why: impl std::fmt::Display) {
@@ -63,6 +90,10 @@ impl ClosedSockets {
         } else if ports.contains(&socket.remote.port()) {
             let (sum, count) = self.new.entry(socket.remote.port()).or_default();
             *sum += socket.counters;
+            *count += 1;
+        } else if ports.contains(&socket.local.port()) {
+            let (sent, count) = self.answered.entry(socket.local.port()).or_default();
+            *sent += socket.counters.sent;
             *count += 1;
         }
     }

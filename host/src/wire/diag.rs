@@ -136,7 +136,7 @@ pub(super) fn socket_bytes(response: &InetResponse) -> Option<SocketBytes> {
 fn counters(info: &TcpInfo, state: u8) -> Counters {
     // States that the peer's FIN leads to. A socket that is gone reports CLOSE: its peer's FIN arrived too, unless
     // the connection was reset, or the peer dallied with its own FIN beyond the delayed ACK of ours (the kernel lets go of
-    // a closed socket in FIN_WAIT2). Nothing tells; then the figure is one byte short.
+    // a closed socket in FIN_WAIT2). Nothing tells; then the figure is one byte short, and the other end's is asked.
     let finished = matches!(
         state,
         TCP_CLOSE_WAIT | TCP_LAST_ACK | TCP_CLOSING | TCP_CLOSE

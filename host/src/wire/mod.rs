@@ -7,7 +7,8 @@
 //!
 //! Which counters, and why: `sent` is `tcpi_bytes_sent − tcpi_bytes_retrans`, the stream bytes handed to the
 //! network once. (`tcpi_bytes_acked` lags by the delayed ACK and counts SYN and FIN.) `received` is
-//! `tcpi_bytes_received`, less the peer's FIN, which takes a place in the stream and so counts there as a byte.
+//! `tcpi_bytes_received`, less the peer's FIN, which takes a place in the stream and so counts there as a byte; of
+//! connections that were opened and closed meanwhile it is what their other ends sent, where those are on this machine.
 
 mod closed;
 mod diag;
@@ -147,8 +148,8 @@ impl Snapshot {
             }
         }
         if let Some(closed) = closed {
-            for (&port, (carried, count)) in &closed.new {
-                usage.add(legs, None, port, *carried, 0, *count);
+            for (port, carried, count) in closed.short() {
+                usage.add(legs, None, port, carried, 0, count);
             }
             usage.errors.extend(closed.errors.iter().cloned());
         }

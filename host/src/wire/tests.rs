@@ -212,6 +212,34 @@ fn five_hundred_short_connections_are_counted_to_the_byte() {
 }
 
 #[test]
+fn a_peer_that_closes_late_takes_no_byte_off() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let Ok(destroyed) = DestroyListener::start(&[port]) else {
+        assert!(!nix::unistd::geteuid().is_root());
+        return;
+    };
+    let before = own();
+    destroyed.begin(&before);
+    for _ in 0..5 {
+        let mut caller = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut callee = listener.accept().unwrap().0;
+        exchange(&mut caller, &mut callee, 290);
+        exchange(&mut callee, &mut caller, 47);
+        drop(caller);
+        assert_eq!(callee.read(&mut [0]).unwrap(), 0);
+        // Longer than the kernel puts off its ACK of the caller's FIN.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(callee);
+    }
+    let all = |closed: &ClosedSockets| closed.short_lived(port) == 5 && closed.has_both_ends();
+    let closed = destroyed.closed(all, PATIENCE);
+    let usage = own().since(&before, Some(&closed), &to(port));
+    let leg = usage.legs["client→service"];
+    assert_eq!((leg.carried.sent, leg.carried.received), (5 * 290, 5 * 47));
+}
+
+#[test]
 fn short_connections_to_a_port_that_two_legs_share_are_kept_apart_as_ambiguous() {
     let closed = ClosedSockets {
         new: [(
