@@ -2,6 +2,7 @@
 //! Stamps of their ledgers. Pure.
 
 use super::evidence::handler;
+use super::timeline::completed_by_bin;
 use super::{Material, ServiceAccount};
 use crate::cell::Cell;
 use crate::fault::Target;
@@ -52,7 +53,12 @@ pub(super) fn join(material: &Material<'_>) -> Joined {
     let undisturbed = injected.iter().all(|one| cell.is_join(&one.fault));
     for (place, side) in sides.iter().enumerate() {
         let joined_ns = joined_ns(material, &side.told.name);
-        let hop = hop(topology, record, side, &sides, joined_ns);
+        let mut hop = hop(topology, record, side, &sides, joined_ns);
+        if place > 0 && !side.told.died {
+            let account = side.told.account.as_ref();
+            let bins = account.map(|account| completed_by_bin(cell, record, account));
+            hop.completed_by_bin = bins.unwrap_or_default();
+        }
         let mut found = problems(&hop, undisturbed);
         // The first one's whole is judged with the trial.
         found.extend(handlers(cell, side, place == 0));
@@ -143,6 +149,7 @@ fn hop(
         phases: account
             .map(|account| account.spans.iter().skip(1).map(phase).collect())
             .unwrap_or_default(),
+        completed_by_bin: Vec::new(),
         from: from.collect(),
         calls: account
             .map(|account| &account.hops)

@@ -9,14 +9,7 @@ use bench_proto::control::Account;
 /// The time series, with the service's completions in bins of the same width.
 pub(super) fn series(cell: &Cell, record: &Record, account: Option<&Account>) -> Vec<SeriesBin> {
     let width = record.series.width();
-    // The service counts in the bins that the series began with; these may have widened since.
-    let narrow = Series::for_window(cell.stop.time).width();
-    let together = (width.as_nanos() / narrow.as_nanos().max(1)).max(1) as usize;
-    let completed: Option<Vec<u64>> = account.map(|account| {
-        let bins = account.completed_bins.chunks(together);
-        bins.map(|bins| bins.iter().copied().map(u64::from).sum())
-            .collect()
-    });
+    let completed = account.map(|account| completed_by_bin(cell, record, account));
     let mut backlog = 0;
     let mut bins: Vec<SeriesBin> = record
         .series
@@ -61,6 +54,19 @@ pub(super) fn series(cell: &Cell, record: &Record, account: Option<&Account>) ->
         });
     }
     bins
+}
+
+/// What a service completed in each bin of the series, and after its last one as long as it went on.
+pub(super) fn completed_by_bin(cell: &Cell, record: &Record, account: &Account) -> Vec<u64> {
+    // The service counts in the bins that the series began with; these may have widened since.
+    let (width, narrow) = (
+        record.series.width(),
+        Series::for_window(cell.stop.time).width(),
+    );
+    let together = (width.as_nanos() / narrow.as_nanos().max(1)).max(1) as usize;
+    let bins = account.completed_bins.chunks(together);
+    bins.map(|bins| bins.iter().copied().map(u64::from).sum())
+        .collect()
 }
 
 /// The backlog at the end of a phase, and how long after it the backlog was gone.

@@ -108,7 +108,7 @@ impl Cell {
             factor("fault", all.join("; "));
         }
         for (name, value) in self.topology_factors() {
-            factor(name, value);
+            factor(&name, value);
         }
         results::Cell {
             id: self.id(),

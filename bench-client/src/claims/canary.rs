@@ -3,6 +3,7 @@
 //! value of any bin before the fault: no alarm fires in any of those bins, so all have one false-alarm rate there. Two
 //! alarms less than a bin apart are not told apart.
 
+use super::behind::{EXPERIMENT, seen};
 use super::combine::Judged;
 use super::overload::{EDGE_S, is_primary, is_stopped, is_synchronous, variant};
 use super::part::{self, Question, not_measured};
@@ -14,7 +15,6 @@ use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
 use std::fmt;
 
-const EXPERIMENT: &str = "slow";
 const BEFORE: &str = "before";
 const SLOW: &str = "slow";
 const TRANSPORTS: [&str; 4] = ["rest", "grpc", "queue", "stream"];
@@ -165,7 +165,8 @@ fn latency_alarm(trial: &Trial) -> Option<Sample> {
 /// Two parts for each transport and each way to fail: how many times as long as an alarm on the backlog one on latency
 /// takes, and one on errors.
 pub fn parts(run: &Run, effect: Rule) -> Vec<Judged> {
-    let all = cells(run, EXPERIMENT);
+    let seen = seen(run, EXPERIMENT);
+    let all = cells(&seen, EXPERIMENT);
     let mut parts = Vec::new();
     for transport in TRANSPORTS {
         for fails in [Fails::Slowed, Fails::Stopped] {

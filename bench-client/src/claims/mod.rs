@@ -8,7 +8,8 @@
 //!   (`json`, not `h2`) and `grpc` (`protobuf`), every other field of the cell equal;
 //! - `grpc-lat-3-10x`: experiment `ladder`, open loop, the same, at one `rate_per_s`;
 //! - `producer-free`, `slow-200ms`: experiment `slow`, transports `rest`, `grpc`, `queue`, `stream`, `phases[]` named
-//!   `before` and `slow`, workers bounded and 200 ms in the slow phase; for `producer-free` also experiment `blocked`,
+//!   `before` and `slow`, workers bounded and 200 ms in the slow phase, or all of this at inventory where the factor `topology`
+//!   is `slow-TRANSPORT`; for `producer-free` also experiment `blocked`,
 //!   transports `queue` and `stream`, factors `fault` (with an `alarm` or without), `queue_limit` or `client_buffer`,
 //!   `phases[]` named `before` and `blocked`;
 //! - `depth-canary`: experiment `slow`, the same and `longest_ns` in the series; where there are any, also the cells with a
@@ -33,6 +34,7 @@
 //!   `faults[]` and `phases[]` named `before` and `after`;
 //! - an A/A pair is a cell with `arm` absent or `A1` and one with `arm` `A2`, equal in every other field.
 
+pub mod behind;
 pub mod blocked;
 pub mod canary;
 pub mod catalogue;

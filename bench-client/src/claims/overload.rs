@@ -211,6 +211,10 @@ pub fn is_stopped(cell: &Cell) -> bool {
 
 /// What sets a cell with phases apart from its transport's plain one; empty for that one.
 pub fn variant(cell: &Cell) -> String {
+    // Its services have workers and slowness of their own.
+    if let Some(topology) = cell.factors.get("topology") {
+        return topology.clone();
+    }
     let mut words = Vec::new();
     let slowness: Option<Slowness> = cell.slow.as_deref().and_then(|slow| slow.parse().ok());
     let slowest = slowness.and_then(|slowness| {

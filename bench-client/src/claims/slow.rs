@@ -2,6 +2,7 @@
 //! `before` of the same trial, and the operations that the caller lost in it. What else producer-free speaks of is read
 //! from the experiment `blocked`.
 
+use super::behind::{self, seen};
 use super::blocked;
 use super::combine::Judged;
 use super::overload::is_primary;
@@ -36,7 +37,8 @@ pub const JUDGES: &[Judge] = &[
 
 /// slow-200ms: the sync caller waits (by construction), the async caller does not.
 pub fn wait_parts(run: &Run, effect: Rule, equal: Rule) -> Vec<Judged> {
-    let all = cells(run, "slow");
+    let seen = seen(run, behind::EXPERIMENT);
+    let all = cells(&seen, behind::EXPERIMENT);
     let waits = SYNC
         .iter()
         .map(|transport| (transport, effect))
@@ -49,7 +51,8 @@ pub fn wait_parts(run: &Run, effect: Rule, equal: Rule) -> Vec<Judged> {
 /// producer-free: equal accept latency while the consumer is slow, never a publish that fails, and what else may stand in
 /// the producer's way.
 pub fn producer_parts(run: &Run, equal: Rule) -> Vec<Judged> {
-    let all = cells(run, "slow");
+    let seen = seen(run, behind::EXPERIMENT);
+    let all = cells(&seen, behind::EXPERIMENT);
     let mut parts = Vec::new();
     for transport in ASYNC {
         parts.push(accept(run, &all, transport, Metric::AcceptP50, equal));

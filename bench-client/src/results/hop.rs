@@ -36,6 +36,10 @@ pub struct Hop {
     /// The same by phase, where the trial has any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<HopPhase>,
+    /// Completed here in each bin of the trial's series, and in as many more of that width as it went on for; empty for the
+    /// service that the user calls, which the series tells of, and for one that was killed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completed_by_bin: Vec<u64>,
     /// What its callers say that they sent it, by caller.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub from: BTreeMap<String, Sent>,

@@ -80,14 +80,21 @@ impl Cell {
     }
 
     /// Its topology among the factors of results.
-    pub(crate) fn topology_factors(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn topology_factors(&self) -> Vec<(String, String)> {
         let Some(topology) = &self.topology else {
             return Vec::new();
         };
         let mut factors = vec![
-            ("topology", topology.name.clone()),
-            ("services", topology.services.len().to_string()),
+            ("topology".to_string(), topology.name.clone()),
+            ("services".to_string(), topology.services.len().to_string()),
         ];
+        for service in &topology.services {
+            let name = &service.name;
+            let workers = service.workers.map(|workers| workers.to_string());
+            let slow = service.slow.as_ref().map(ToString::to_string);
+            factors.extend(workers.map(|workers| (format!("{name} workers"), workers)));
+            factors.extend(slow.map(|slow| (format!("{name} slow"), slow)));
+        }
         let calls: Vec<String> = topology
             .edges
             .iter()
@@ -104,7 +111,7 @@ impl Cell {
             .into_iter()
             .collect();
         if !calls.is_empty() {
-            factors.push(("calls", calls.join(", ")));
+            factors.push(("calls".to_string(), calls.join(", ")));
         }
         factors
     }

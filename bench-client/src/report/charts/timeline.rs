@@ -3,6 +3,7 @@
 use super::Picture;
 use super::style::{self, DASHES, INK, MUTED, place};
 use super::theory;
+use crate::claims::behind;
 use crate::claims::overload::is_primary;
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
 use crate::report::format::ns;
@@ -47,17 +48,18 @@ struct Column {
 
 pub(super) fn picture(run: &Run) -> Picture {
     let found = experiments(run).into_iter().find_map(|experiment| {
+        let seen = behind::seen(run, experiment);
         let mut columns: Vec<Column> = Vec::new();
-        for cell in primary_first(run, experiment).iter() {
+        for cell in primary_first(&seen, experiment).iter() {
             // A transport's first cell is the plain one.
             if columns.iter().all(|c| c.transport != cell.cell.transport) {
                 columns.extend(column(cell));
             }
         }
         columns.sort_by_key(|c| place(&c.transport));
-        (columns.len() > 1).then(|| (experiment.to_string(), columns))
+        (columns.len() > 1).then(|| (experiment.to_string(), seen, columns))
     });
-    let Some((experiment, columns)) = found else {
+    let Some((experiment, seen, columns)) = found else {
         return Picture::left_out(
             NAME,
             "this run slowed the service of no two transports down over time with a series kept",
@@ -66,7 +68,7 @@ pub(super) fn picture(run: &Run) -> Picture {
     let waits: Vec<String> = columns
         .iter()
         .filter_map(|c| {
-            let during = wait(run, &experiment, &c.transport)?;
+            let during = wait(&seen, &experiment, &c.transport)?;
             Some(format!("{} {during}", c.transport))
         })
         .collect();

@@ -1,6 +1,7 @@
 //! The tables of phases: what became of the operations that were planned in each.
 
 use super::{has_phases, sort};
+use crate::claims::behind;
 use crate::claims::overload::variant;
 use crate::claims::samples::{CellTrials, cells, experiments};
 use crate::report::document::{Cell, Document, Table, Tone, names};
@@ -11,7 +12,8 @@ use crate::stats::{Estimate, Minimum, latency};
 /// Trials with phases, phase by phase.
 pub(in crate::report) fn phases(document: &mut Document, run: &Run) {
     for experiment in experiments(run) {
-        let mut with: Vec<_> = cells(run, experiment)
+        let seen = behind::seen(run, experiment);
+        let mut with: Vec<_> = cells(&seen, experiment)
             .into_iter()
             .filter(has_phases)
             .collect();
