@@ -63,7 +63,7 @@ pub(super) fn add(groups: &mut Vec<Arms>, wanted: Group, experiment: &'static st
     }
 }
 
-/// As many as the one that asked for most.
+/// In how many blocks there is anything to run: as many as the one that asked for most.
 pub(super) fn blocks(groups: &[Arms]) -> u32 {
     groups
         .iter()
