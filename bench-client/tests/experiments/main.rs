@@ -2,6 +2,8 @@
 //! the analysis made of them; never a time.
 
 mod chain;
+#[path = "../common/mod.rs"]
+mod common;
 mod consumers;
 mod fanout;
 mod guards;

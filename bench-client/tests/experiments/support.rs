@@ -1,10 +1,9 @@
 //! How every experiment is run here, and what holds of each of them.
 
-use assert_cmd::Command;
+use crate::common::{self, json, without_brokers};
 use serde_json::Value;
 use std::process::Output;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
 /// As many runs as two cores bear side by side. A run alone takes every seat: one that pauses a broker, or whose test
 /// reads a figure that only a trial which counts has. Where a test reads counts, ledgers and rows alone, a neighbour
@@ -42,28 +41,21 @@ pub(super) fn program(arguments: &[&str]) -> Output {
 
 fn seated(seats: u32, arguments: &[&str]) -> Output {
     let _seats = Seats::take(seats);
-    let output = Command::cargo_bin("bench-client")
-        .expect("the program under test is built")
-        .timeout(Duration::from_secs(240))
-        .args(arguments)
-        .output()
-        .expect("it runs");
-    // The machine may be too busy for a headline (3); everything else must have worked.
-    assert!(
-        matches!(output.status.code(), Some(0 | 3)),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = common::program(arguments);
+    worked(arguments, output.status.code());
     output
 }
 
-/// Told to do without brokers, it does; otherwise a missing broker fails the test.
+/// The machine may be too busy for a headline (3); everything else must have worked.
+fn worked(arguments: &[&str], status: Option<i32>) {
+    assert!(
+        matches!(status, Some(0 | 3)),
+        "{arguments:?}: exit status {status:?}"
+    );
+}
+
 pub(super) fn with_brokers() -> bool {
-    let skip = std::env::var_os("HOPBENCH_SKIP_BROKERS").is_some_and(|value| value == "1");
-    if skip {
-        eprintln!("queue and stream skipped: HOPBENCH_SKIP_BROKERS=1");
-    }
-    !skip
+    !without_brokers()
 }
 
 /// These transports, and the brokers' unless it was told to do without.
@@ -118,11 +110,11 @@ fn sound_as(
     arguments.extend(["--warm-up", "0s", "--reruns", "0"]);
     arguments.extend(more);
     arguments.extend(["--json", "--quiet", "--out", out.to_str().unwrap()]);
-    let output = seated(seats, &arguments);
-    let run: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        panic!("{experiment}: {error}; it said: {said}")
-    });
+    let (run, status) = {
+        let _seats = Seats::take(seats);
+        json(&arguments)
+    };
+    worked(&arguments, Some(status));
     ran_as_planned(&run, &planned, experiment);
     for trial in list(&run, "trials") {
         assert_eq!(trial["experiment"], experiment);

@@ -2,7 +2,8 @@
 //! sample does it: the queue declared, the message sent to it over the default exchange, no confirm awaited, goodbye.
 
 use super::flight::judge;
-use super::{ATTEMPT, Class, Link, ROUTING_KEY, Route, with_confirms};
+use super::route::{Class, Route};
+use super::{ATTEMPT, Link, ROUTING_KEY, with_confirms};
 use crate::CallResult;
 use bench_host::clock::now_ns;
 use lapin::options::BasicPublishOptions;

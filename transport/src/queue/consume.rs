@@ -3,7 +3,8 @@
 //! names where its reply goes is answered before its acknowledgement, and is no dead letter: its caller is told.
 
 use super::replies::ReplyTo;
-use super::{Link, Route, with_confirms};
+use super::route::Route;
+use super::{Link, with_confirms};
 use crate::broker::{Consumed, REASON, Tally, contained};
 use crate::reply::Written;
 use crate::{Listener, Reply, Service, Settings, travel};

@@ -2,7 +2,8 @@
 //! declares anew. It publishes nothing.
 
 use super::replies::listen;
-use super::{Link, Route, with_confirms};
+use super::route::Route;
+use super::{Link, with_confirms};
 use crate::ReplyVia;
 use crate::broker::Tally;
 use crate::reply::Calls;

@@ -2,11 +2,11 @@
 //! connections that `lane` keeps up. Where replies are asked for, a call ends with its reply. Where each call has a
 //! connection of its own, none of this stands between: see `alone`.
 
-use super::Route;
 use super::alone::{self, Alone};
 use super::flight::{Fate, Flight, Publish, failed};
 use super::lane::{Lane, Wire, supervise};
 use super::replies::answered;
+use super::route::Route;
 use crate::broker::{Tally, count, kind_name};
 use crate::reply::{Calls, Ticket};
 use crate::{CallResult, Caller, Connecting, Counters, Outcome, ReplyVia, Settings, travel};

@@ -2,27 +2,21 @@
 //! work the highest contiguous finished offset of a partition is stored, and librdkafka commits what is stored. A request
 //! that names where its reply goes is answered before that, and is no dead letter: its caller is told.
 
-use super::offsets::{Offsets, Ticket};
-use super::replies::{Answers, asked};
+use super::assignment::{Assignment, OffRuntime, shared_out};
+use super::handle::{Out, handle};
+use super::offsets::Ticket;
+use super::replies::Answers;
 use super::turns::Turns;
-use super::{KIND, Route, blocking, client_in_force, fetching, place};
-use crate::broker::{Consumed, REASON, contained};
-use crate::reply::Written;
-use crate::{Listener, Reply, Service, Settings, travel};
+use super::{Route, blocking, client_in_force, fetching, place};
+use crate::{Listener, Service, Settings};
 use anyhow::{Context as _, bail};
-use bench_proto::Stamp;
 use futures_util::StreamExt;
-use futures_util::future::select_all;
+use rdkafka::Message as _;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
-};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, Headers, OwnedMessage};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{ClientContext, Message as _, TopicPartitionList};
+use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::message::OwnedMessage;
+use rdkafka::producer::FutureProducer;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -148,100 +142,6 @@ pub async fn serve<S: Service>(settings: &Settings, service: S) -> anyhow::Resul
     Ok(Listener::new(route.brokers, in_force, stop, task).with_consumers(server.open))
 }
 
-/// Waits until every consumer has joined and so many partitions are spread over them, none of which is left without one
-/// that could have it. One that joined later would have everything assigned anew, and what is in work done twice.
-async fn shared_out(shares: &mut [watch::Receiver<Option<usize>>], partitions: usize) {
-    loop {
-        let held: Vec<usize> = shares
-            .iter_mut()
-            .filter_map(|share| *share.borrow_and_update())
-            .collect();
-        let busy = held.iter().filter(|count| **count > 0).count();
-        let joined = held.len() == shares.len();
-        if joined && held.iter().sum::<usize>() == partitions && busy == partitions.min(held.len())
-        {
-            return;
-        }
-        let changes = shares.iter_mut().map(|share| Box::pin(share.changed()));
-        let (changed, ..) = select_all(changes).await;
-        if changed.is_err() {
-            return;
-        }
-    }
-}
-
-/// Follows what is assigned to this consumer.
-struct Assignment {
-    offsets: Mutex<Offsets>,
-    /// Partitions; none before the group has shared them out, and while it does so anew.
-    assigned: watch::Sender<Option<usize>>,
-}
-
-impl Default for Assignment {
-    fn default() -> Self {
-        Self {
-            offsets: Mutex::default(),
-            assigned: watch::Sender::new(None),
-        }
-    }
-}
-
-impl Assignment {
-    fn offsets(&self) -> MutexGuard<'_, Offsets> {
-        self.offsets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Assignment {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(?level, facility, "librdkafka: {message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("librdkafka: {error}: {reason}");
-    }
-}
-
-impl ConsumerContext for Assignment {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let numbers = |list: &TopicPartitionList| {
-            let elements = list.elements();
-            elements
-                .iter()
-                .map(|one| one.partition())
-                .collect::<Vec<_>>()
-        };
-        let mut offsets = self.offsets();
-        match rebalance {
-            Rebalance::Assign(list) => offsets.assign(numbers(list)),
-            Rebalance::Revoke(list) => offsets.revoke(numbers(list)),
-            Rebalance::Error(_) => {}
-        }
-        let settled = matches!(rebalance, Rebalance::Assign(_));
-        self.assigned
-            .send_replace(settled.then(|| offsets.assigned()));
-    }
-}
-
-/// Closing a consumer blocks until it has left its group: never on the runtime.
-struct OffRuntime {
-    consumer: Option<StreamConsumer<Assignment>>,
-    /// Where it counts as open until it has left.
-    open: TaskTracker,
-}
-
-impl Drop for OffRuntime {
-    fn drop(&mut self) {
-        if let Some(consumer) = self.consumer.take() {
-            let open = self.open.token();
-            std::thread::spawn(move || {
-                drop(consumer);
-                drop(open);
-            });
-        }
-    }
-}
-
 #[derive(Clone)]
 struct Server<S> {
     service: S,
@@ -344,90 +244,4 @@ impl<S: Service> Server<S> {
 
 fn hash(partition: i32, key: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one((partition, key))
-}
-
-/// Where everything goes that a record leaves.
-struct Out {
-    answers: Answers,
-    undertaker: FutureProducer,
-    dead: String,
-    stopped: watch::Receiver<bool>,
-}
-
-/// One record from its bytes to its end. False if it must be delivered again.
-async fn handle<S: Service>(service: S, max_body: usize, out: Out, record: OwnedMessage) -> bool {
-    let header = |name: &str| {
-        let headers = record.headers()?;
-        headers
-            .iter()
-            .find(|header| header.key == name)
-            .map(|header| header.value.unwrap_or_default())
-    };
-    let text = |name| header(name).map(|value| std::str::from_utf8(value).unwrap_or("not text"));
-    let consumed = Consumed {
-        body: record.payload().unwrap_or_default(),
-        content_type: text("content-type"),
-        kind: text(KIND),
-        stamp: header(Stamp::HEADER),
-        deadline: header(travel::DEADLINE),
-        redelivered: false,
-    };
-    let handled = match consumed.request(max_body) {
-        Ok((message, origin, format)) => {
-            Ok((contained(service.handle(message, origin)).await, format))
-        }
-        Err(rejected) => {
-            service.rejected(&format!("stream {}", rejected.what));
-            Err(rejected)
-        }
-    };
-    if let Some((topic, correlation)) = asked(&record) {
-        let reply = Written::of(handled);
-        out.answers.send(&topic, correlation.as_deref(), &reply);
-        return true;
-    }
-    let reason = match handled {
-        Ok((Reply::Done(_), _)) => return true,
-        Ok((Reply::Refused(reason) | Reply::Failed(reason) | Reply::Overloaded(reason), _)) => {
-            reason
-        }
-        Err(rejected) => rejected.reason,
-    };
-    bury(out.undertaker, &out.dead, out.stopped, &record, &reason).await
-}
-
-/// Produces the record to the dead-letter topic, key and headers kept, the reason in a header beside them. Tries
-/// until Kafka has it: an order leaves its partition only when its dead letter is stored.
-async fn bury(
-    undertaker: FutureProducer,
-    dead: &str,
-    mut stopped: watch::Receiver<bool>,
-    record: &OwnedMessage,
-    reason: &str,
-) -> bool {
-    let headers = record.headers().cloned().unwrap_or_default();
-    let headers = headers.insert(Header {
-        key: REASON,
-        value: Some(reason),
-    });
-    loop {
-        let mut letter = FutureRecord::<[u8], [u8]>::to(dead).headers(headers.clone());
-        if let Some(key) = record.key() {
-            letter = letter.key(key);
-        }
-        if let Some(payload) = record.payload() {
-            letter = letter.payload(payload);
-        }
-        let delivered = match undertaker.send_result(letter) {
-            Ok(report) => matches!(report.await, Ok(Ok(_))),
-            Err(_) => false,
-        };
-        if delivered {
-            return true;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
-            _ = stopped.wait_for(|stop| *stop) => return false,
-        }
-    }
 }

@@ -1,7 +1,9 @@
 //! The stream transport: Kafka through rdkafka. This file owns the run's topics, the settings that both ends share and
 //! what is read back from the broker; `publish` and `consume` are its two ends.
 
+mod assignment;
 mod consume;
+mod handle;
 mod offsets;
 mod place;
 mod publish;
