@@ -1,11 +1,12 @@
 //! What can block a producer that waits for its broker alone: a consumer that is stopped, a queue that is full, a broker in
 //! memory alarm, a client's own buffer that is full while the broker stands still?
 
+use super::phases::Lengths;
 use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
 use crate::claims::blocked::{self, BLOCKED};
-use crate::fault::{Action, Fault, Target};
-use crate::load::{Arrival, Mode, SpanPlan, Stop};
+use crate::fault::{Action, Target};
+use crate::load::{Arrival, Mode, Stop};
 use bench_proto::Durability;
 use bench_transport::Transport;
 use std::time::Duration;
@@ -83,35 +84,25 @@ fn groups(suite: Suite) -> Vec<Group> {
 fn cell(
     transport: Transport,
     target: Target,
-    [begin, end]: [Action; 2],
+    actions: [Action; 2],
     [before, settles, blocked]: [Duration; 3],
 ) -> Cell {
-    let begins = before + settles;
-    let ends = begins + blocked;
-    let over = ends + Duration::from_secs(1);
-    let span = |name: &str, start, end| SpanPlan {
-        name: name.into(),
-        start,
-        end,
+    let lengths = Lengths {
+        before,
+        during: settles + blocked,
+        after: Duration::from_secs(1),
     };
-    let fault = |after, action| Fault {
-        after,
-        action,
-        target: target.clone(),
-    };
+    let mut phases = lengths.spans(BLOCKED);
+    phases[1].start += settles;
     Cell {
         mode: Mode::Open(Arrival::constant(RATE)),
         durability: Durability::Process,
-        stop: Stop::after(over),
+        stop: Stop::after(lengths.over()),
         warmup: Duration::from_millis(300),
         grace: Duration::from_secs(15),
         prefetch: PREFETCH,
-        faults: vec![fault(before, begin), fault(ends, end)],
-        phases: vec![
-            span("before", Duration::ZERO, before),
-            span(BLOCKED, begins, ends),
-            span("after", ends, over),
-        ],
+        faults: lengths.pair(actions, target),
+        phases,
         ..Cell::new(transport)
     }
 }

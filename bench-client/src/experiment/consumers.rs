@@ -1,11 +1,12 @@
 //! The service is stopped for a while under load: how fast do 1, 2, 4 and 8 consumers drain what has waited, and does the
 //! producer feel how many there are? Eight consumers on two partitions of Kafka are the counter-example.
 
+use super::phases::Lengths;
 use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
 use crate::claims::consumers::{self, AWAY, MOST};
-use crate::fault::{Action, Fault, Target};
-use crate::load::{Arrival, Mode, SpanPlan, Stop};
+use crate::fault::{Action, Target};
+use crate::load::{Arrival, Mode, Stop};
 use crate::theory::{Orders, PerSecond, capacity, drain};
 use bench_proto::Durability;
 use bench_transport::Transport;
@@ -77,21 +78,16 @@ fn groups(suite: Suite) -> Vec<Group> {
 }
 
 fn cell(transport: Transport, consumers: u16, partitions: i32, size: &Size) -> Cell {
-    let (begins, ends) = (size.before, size.before + size.away);
-    let over = ends + after(consumers, partitions, size);
-    let span = |name: &str, start, end| SpanPlan {
-        name: name.into(),
-        start,
-        end,
+    let lengths = Lengths {
+        before: size.before,
+        during: size.away,
+        after: after(consumers, partitions, size),
     };
-    let fault = |after, action| Fault {
-        after,
-        action,
-        target: Target::the_service(),
-    };
+    let mut faults = lengths.pair([Action::Pause, Action::Resume], Target::the_service());
+    faults[0].after -= BETWEEN;
     let rate = format!(
         "{RATE}:{}ms,{BUSY_RATE}:{}ms,{RATE}",
-        begins.as_millis(),
+        size.before.as_millis(),
         size.away.as_millis()
     );
     Cell {
@@ -99,7 +95,7 @@ fn cell(transport: Transport, consumers: u16, partitions: i32, size: &Size) -> C
             rate.parse().expect("the experiment's own rate parses"),
         )),
         durability: Durability::Process,
-        stop: Stop::after(over),
+        stop: Stop::after(lengths.over()),
         warmup: Duration::from_millis(200),
         grace: Duration::from_secs(15),
         slow: Some(
@@ -111,15 +107,8 @@ fn cell(transport: Transport, consumers: u16, partitions: i32, size: &Size) -> C
         prefetch: 1,
         consumers,
         partitions,
-        faults: vec![
-            fault(begins - BETWEEN, Action::Pause),
-            fault(ends, Action::Resume),
-        ],
-        phases: vec![
-            span("before", Duration::ZERO, begins),
-            span(AWAY, begins, ends),
-            span("after", ends, over),
-        ],
+        faults,
+        phases: lengths.spans(AWAY),
         ..Cell::new(transport)
     }
 }

@@ -109,7 +109,8 @@ impl Reach {
             // What stands beside a broker is of its class.
             durability: Durability::Process,
             stop: Stop::after(Duration::from_secs_f64(orders / RATE)),
-            warmup: Duration::from_millis(200),
+            // As many orders are open at the window's start as later, slow ones too.
+            warmup: SLOW + Duration::from_millis(100),
             topology: Some(Topology {
                 name: fan.name(),
                 services,

@@ -1,7 +1,7 @@
 //! Checkout needs the payment now, and inventory, email and analytics at some time: all of them called and waited for,
 //! against the payment called and the rest published. Inventory is killed; who can still check out?
 
-use super::outage::{Times, call, working};
+use super::outage::{call, without, working};
 use super::{Experiment, Group, Suite};
 use crate::claims::hybrid::{self, ALL_SYNC, AWAY, LATER, NOW, over};
 use crate::claims::outage::CHECKOUT;
@@ -29,7 +29,6 @@ const SYNC: Transport = Transport::Grpc;
 const BROKERS: [Transport; 2] = [Transport::Queue, Transport::Stream];
 
 fn groups(suite: Suite) -> Vec<Group> {
-    let times = Times::of(suite);
     let cell = |name: String, later: (Transport, Way)| {
         let mut services = vec![Service::named(CHECKOUT), working(NOW)];
         services.extend(LATER.map(working));
@@ -40,7 +39,7 @@ fn groups(suite: Suite) -> Vec<Group> {
             services,
             edges,
         };
-        times.cell(SYNC, RATE, topology, AWAY)
+        without(AWAY, suite, SYNC, RATE, topology)
     };
     let mut cells = vec![cell(ALL_SYNC.into(), (SYNC, Way::Awaited))];
     cells.extend(BROKERS.map(|broker| cell(over(broker.name()), (broker, Way::Publish))));

@@ -20,6 +20,7 @@ mod hybrid;
 mod ladder;
 mod outage;
 mod payload;
+mod phases;
 mod retries;
 mod rpc;
 mod rpc_kill;

@@ -47,7 +47,7 @@ pub const WITH_ONE_SLOW: u32 = 4;
 /// p: the share of orders that a consumer is slow on by itself.
 pub const RARELY: f64 = 0.02;
 /// What it takes over these. No sum of consumers that are not slow comes near it.
-pub const SLOW: Duration = Duration::from_millis(200);
+pub const SLOW: Duration = Duration::from_millis(400);
 /// Where one joins while the trial runs, it is the last of these.
 pub const WITH_ONE_JOINING: u32 = 3;
 /// The phase before it is started.
@@ -149,11 +149,11 @@ pub fn consumer(number: u32) -> String {
     format!("consumer-{number}")
 }
 
-/// What each consumer does: about 10 ms, each by itself (that all wake at once would measure the scheduler), and rarely
-/// [`SLOW`]. Nine processes on a core wake each other some 0.3 to 0.5 ms late, which a handler of 5 ms could not be off its
-/// plan. What the claim asks are ratios, and by formula those of consumers twice as slow are the same.
+/// What each consumer does: about 20 ms, each by itself (that all wake at once would measure the scheduler), and rarely
+/// [`SLOW`]. Nine processes on a core wake each other some 0.3 to 0.6 ms late, more than the median of a handler of 10 ms may
+/// be off its plan. What the claim asks are ratios, and by formula those of consumers twice as slow are the same.
 pub fn slowness() -> Slowness {
-    let text = "lognormal(10ms,0.3):49,200ms:1";
+    let text = "lognormal(20ms,0.3):49,400ms:1";
     text.parse().expect("a constant in the slowness language")
 }
 

@@ -4,13 +4,13 @@ use super::*;
 use crate::claims::fixture;
 use crate::results::{Footprint, Ledger, SeriesBin, Value};
 
-/// 2,000/s for a second over 4 workers of 5 ms: 1,200 wait, and drain in two more.
+/// 2,000/s for a second over 8 workers of 10 ms: 1,200 wait, and drain in two more.
 fn trial(transport: &str, block: u32, done_per_bin: u64) -> Trial {
     let mut trial = fixture::slow(transport, block, 1_000_000, 1_200_000, 0);
     trial.experiment = "spike".into();
     trial.cell.id = format!("{transport}-spike");
-    trial.cell.slow = Some("5ms".into());
-    trial.cell.workers = Some(4);
+    trial.cell.slow = Some("10ms".into());
+    trial.cell.workers = Some(8);
     let edges = [(0.0, 0.3, 60), (0.3, 1.3, 2_000), (1.3, 4.0, 540)];
     let names = ["before", SPIKE, "after"];
     for (phase, ((start_s, end_s, planned), name)) in
