@@ -12,6 +12,9 @@ use std::str::FromStr;
 /// connection is counted, and told in our own words.
 pub const LOGGED: &str = "off,bench=warn";
 
+/// What is logged where somebody wants no warnings: errors of our own crates alone.
+pub const QUIET: &str = "off,bench=error";
+
 /// A value parser for whole numbers in a range, both ends included: clap's own says what came and not what was expected.
 pub fn whole<T>(
     range: RangeInclusive<T>,

@@ -26,8 +26,6 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// With -q: errors of our own crates alone.
-const QUIET: &str = "off,bench=error";
 /// With -v: what the programs do.
 const TOLD: &str = "off,bench=info";
 /// With -vv: every connection and reply that went wrong too, and what libraries log, but not each frame of HTTP/2.
@@ -74,7 +72,7 @@ struct Cli {
         reason = "read by hand before the others, for it decides what they are (see `Settings::find`)"
     )]
     config_file: Option<PathBuf>,
-    /// No progress, and no warnings
+    /// No progress, and no warnings, the service's included
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Say what happens on stderr; -vv in detail (RUST_LOG says it finer)
@@ -213,7 +211,7 @@ fn is_configured(command: &str) -> bool {
 /// What is logged where `RUST_LOG` does not say.
 fn logged(quiet: bool, verbose: u8) -> &'static str {
     match (quiet, verbose) {
-        (true, _) => QUIET,
+        (true, _) => bench_usage::QUIET,
         (false, 0) => bench_usage::LOGGED,
         (false, 1) => TOLD,
         (false, _) => DETAILED,

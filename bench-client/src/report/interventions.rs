@@ -16,6 +16,11 @@ pub(super) fn told(document: &mut Document, run: &Run) {
         document.text("None: the brokers ran through, and each service ended with its own trial.");
     }
     document.items(lines);
+    let joins = joins(run);
+    if !joins.is_empty() {
+        document.text("Services that joined while it ran, which harms nobody:");
+    }
+    document.items(joins);
 }
 
 fn lines(run: &Run) -> Vec<String> {
@@ -29,6 +34,13 @@ fn lines(run: &Run) -> Vec<String> {
             .map(|(what, seen)| format!("`{what}`: {seen}.")),
     );
     lines
+}
+
+fn joins(run: &Run) -> Vec<String> {
+    by_what(run, joined)
+        .into_iter()
+        .map(|(what, seen)| format!("`{what}`: {seen}."))
+        .collect()
 }
 
 /// Every instance of a broker was warmed by itself: there are as many restarts as there are instances after the first.
@@ -76,8 +88,18 @@ fn stalls(trial: &Trial) -> Vec<&str> {
     stall.map(String::as_str).into_iter().collect()
 }
 
+/// What was done to services and brokers that ran, or had run before.
 fn faults(trial: &Trial) -> Vec<&str> {
-    trial.faults.iter().map(|f| f.what.as_str()).collect()
+    let done = trial.faults.iter();
+    let harmful = done.filter(|fault| trial.joined(fault).is_none());
+    harmful.map(|fault| fault.what.as_str()).collect()
+}
+
+fn joined(trial: &Trial) -> Vec<&str> {
+    let done = trial.faults.iter();
+    done.filter(|fault| trial.joined(fault).is_some())
+        .map(|fault| fault.what.as_str())
+        .collect()
 }
 
 /// What was done, and in how many trials of which transports.
@@ -144,6 +166,7 @@ mod tests {
                 ..Fault::default()
             });
         }
+        assert!(joins(&run).is_empty());
         assert_eq!(
             lines(&run),
             [
@@ -151,5 +174,35 @@ mod tests {
                 "`at 2s kill service`: 2 trials over rest, tcp."
             ]
         );
+    }
+
+    #[test]
+    fn a_service_that_joined_was_not_done_anything_to_and_one_that_was_restarted_was() {
+        let mut run = planted();
+        let [first, second, ..] = &mut run.trials[..] else {
+            panic!("the planted run has trials");
+        };
+        let fault = |what: &str| Fault {
+            what: what.into(),
+            ..Fault::default()
+        };
+        first.faults.push(fault("at 2s start consumer-3"));
+        // Started like it, but after it was killed; one that another trial knows by the same name is no part of this one.
+        second.faults.push(fault("at 1s kill consumer-3"));
+        second.faults.push(fault("at 3s start consumer-3"));
+        assert_eq!(joins(&run), ["`at 2s start consumer-3`: 1 trial over tcp."]);
+        assert_eq!(
+            lines(&run),
+            [
+                "`at 1s kill consumer-3`: 1 trial over rest.",
+                "`at 3s start consumer-3`: 1 trial over rest."
+            ]
+        );
+        let mut document = Document::default();
+        run.trials.remove(1);
+        told(&mut document, &run);
+        let text = document.markdown();
+        assert!(text.contains("None: the brokers ran through"), "{text}");
+        assert!(text.contains("joined while it ran"), "{text}");
     }
 }

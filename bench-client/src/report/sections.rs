@@ -343,10 +343,13 @@ pub(super) fn trial(document: &mut Document, trial: &Trial) {
 /// What was done to services and brokers, and what the user's callers saw from the first of it on.
 fn faults(document: &mut Document, trial: &Trial) {
     for fault in &trial.faults {
-        document.text(format!(
-            "Fault: {}, done at {:.4} s.",
-            fault.what, fault.actual_s
-        ));
+        let (what, done_s) = (&fault.what, fault.actual_s);
+        document.text(match trial.joined(fault) {
+            Some(service) => {
+                format!("{service} joined while it ran: {what}, ready at {done_s:.4} s.")
+            }
+            None => format!("Fault: {what}, done at {done_s:.4} s."),
+        });
     }
     for seen in &trial.seen {
         let calls = match seen.calls {

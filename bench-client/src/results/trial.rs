@@ -351,6 +351,16 @@ pub struct Fault {
     pub actual_s: f64,
 }
 
+impl Fault {
+    /// To whom it was done, if this was.
+    fn of(&self, action: &str) -> Option<&str> {
+        match self.what.split_whitespace().collect::<Vec<_>>()[..] {
+            ["at", _, done, target, ..] if done == action => Some(target),
+            _ => None,
+        }
+    }
+}
+
 /// Which calls saw an error.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -478,6 +488,14 @@ impl Trial {
     /// Whether `experiment` asked for this trial, first or also.
     pub fn belongs_to(&self, experiment: &str) -> bool {
         self.experiment == experiment || self.shared_with.iter().any(|e| e == experiment)
+    }
+
+    /// The service that joined while the trial ran, where a fault of it is no more than that: the first start of a service
+    /// that was not killed before.
+    pub fn joined<'f>(&self, fault: &'f Fault) -> Option<&'f str> {
+        let started = fault.of("start")?;
+        let killed = self.faults.iter().any(|f| f.of("kill") == Some(started));
+        (!killed).then_some(started)
     }
 
     /// CPU of client, service and broker (gross) together, µs per operation; none if one that exists is unknown.

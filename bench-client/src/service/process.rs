@@ -133,6 +133,7 @@ impl ServiceProcess {
         for (transport, address) in &recipe.listeners {
             command.args([&format!("--{transport}"), address]);
         }
+        quieten(&mut command);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -226,6 +227,15 @@ impl ServiceProcess {
     /// Ends it at once, as a crash would.
     pub async fn kill(mut self) {
         let _ = self.child.kill().await;
+    }
+}
+
+/// Whoever wants no warnings of ours wants none of a process of ours; where `RUST_LOG` says what is logged, it says so to
+/// both.
+pub(super) fn quieten(command: &mut Command) {
+    let warned = tracing::enabled!(target: "bench_server", tracing::Level::WARN);
+    if !warned && std::env::var_os("RUST_LOG").is_none() {
+        command.env("RUST_LOG", bench_usage::QUIET);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starts a relay in front of one trial's service and ends it afterwards. It delays; it measures nothing.
 
-use super::process::{Launch, PATIENCE};
+use super::process::{Launch, PATIENCE, quieten};
 use anyhow::{Context, bail};
 use std::process::Stdio;
 use std::time::Duration;
@@ -27,6 +27,7 @@ impl RelayProcess {
             let cpus: Vec<String> = launch.cpus.iter().map(ToString::to_string).collect();
             command.args(["--pin", &cpus.join(",")]);
         }
+        quieten(&mut command);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -13,6 +13,7 @@ fn client() -> Command {
 
 #[test]
 fn a_quick_calibration_has_every_section_and_sees_a_stopped_service_from_the_planned_instant() {
+    let _turn = crate::turn();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("calibration");
     let output = client()

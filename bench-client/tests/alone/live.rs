@@ -95,6 +95,7 @@ fn after_the_view(shown: &str) -> String {
 
 #[test]
 fn q_and_ctrl_c_end_the_window_and_the_summary_follows_on_the_screen_that_was_there() {
+    let _turn = crate::turn();
     for key in [b'q', 3] {
         let mut terminal = Terminal::load("");
         terminal.wait_for(TAKES_SCREEN);
@@ -114,6 +115,7 @@ fn q_and_ctrl_c_end_the_window_and_the_summary_follows_on_the_screen_that_was_th
 
 #[test]
 fn a_second_press_gives_the_run_up_and_the_screen_back() {
+    let _turn = crate::turn();
     // From its second second on the service takes a minute for an order.
     let mut terminal = Terminal::load("--slow '0s..1s 1ms; 1s.. 60s' --timeout 300s --grace 300s");
     terminal.wait_for("attempted,");
@@ -129,6 +131,7 @@ fn a_second_press_gives_the_run_up_and_the_screen_back() {
 
 #[test]
 fn with_no_tui_or_without_a_terminal_there_is_no_view() {
+    let _turn = crate::turn();
     let (shown, status) = Terminal::load("--no-tui --count 100").end();
     assert_eq!(status, Some(0), "{shown}");
     assert!(

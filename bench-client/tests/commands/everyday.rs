@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use predicates::prelude::*;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -187,6 +188,36 @@ fn a_broker_in_the_file_is_the_one_that_is_asked() {
     // Nobody listens there; a broker that does would have been found anywhere else.
     assert!(said.contains("127.0.0.1:9"), "{said}");
     assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn quiet_reaches_the_service_that_a_load_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    // It says what it is to log, and is no service.
+    let server = folder.path().join("server");
+    let script = "#!/bin/sh\necho \"logs ${RUST_LOG-as it likes}\" >&2\n";
+    std::fs::write(&server, script).unwrap();
+    std::fs::set_permissions(&server, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (quiet, asked, logs) in [
+        (true, None, "logs off,bench=error"),
+        (false, None, "logs as it likes"),
+        (true, Some("off"), "logs off"),
+    ] {
+        let mut command = client(folder.path());
+        command
+            .env("HOPBENCH_SERVER", &server)
+            .env_remove("RUST_LOG")
+            .envs(asked.map(|filter| ("RUST_LOG", filter)));
+        if quiet {
+            command.arg("--quiet");
+        }
+        let load = ["load", "--transport", "tcp", "--count", "1"];
+        let output = command.args(load).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        // The end of what it said, and so no more than this.
+        assert!(said.trim_end().ends_with(logs), "{quiet}: {said}");
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn ways(advice: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn a_tiny_run_advises_within_what_it_measured_and_no_further() {
+    let _turn = crate::turn();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let (transports, expected) = if with_brokers() {

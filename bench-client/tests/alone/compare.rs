@@ -31,6 +31,7 @@ fn rewrite(from: &Path, to: &Path, change: impl Fn(&mut Value)) -> PathBuf {
 
 #[test]
 fn two_tiny_runs_of_one_plan_are_paired_and_what_differs_is_refused_with_its_list() {
+    let _turn = crate::turn();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     client(folder.path())
@@ -140,6 +141,7 @@ fn load(folder: &Path, more: &[&str]) -> Command {
 
 #[test]
 fn a_baseline_grows_by_each_trial_and_a_later_one_is_set_against_it() {
+    let _turn = crate::turn();
     let folder = tempfile::tempdir().unwrap();
     load(folder.path(), &["--baseline", "main"])
         .assert()

@@ -1,9 +1,7 @@
 //! Calls over the real brokers, through the program: what a reply carries, what a dead worker looks like, and the two
 //! experiments on it. Counts, ledgers, bytes and structure, never a time.
 
-mod common;
-
-use common::{json, without_brokers};
+use crate::common::{json, without_brokers};
 use serde_json::Value;
 
 /// Way of the reply by transport.

@@ -1,9 +1,7 @@
 //! One ad-hoc load run on every transport, real brokers included: counts, ledgers and bytes, never a time.
 
-mod common;
-
+use crate::common::{json, without_brokers};
 use assert_cmd::Command;
-use common::{json, without_brokers};
 use serde_json::Value;
 
 const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];

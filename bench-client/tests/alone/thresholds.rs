@@ -3,7 +3,7 @@
 use assert_cmd::Command;
 use predicates::prelude::*;
 
-/// A few hundred orders over tcp: no broker, a second, and nothing that a busy machine could make INVALID.
+/// A few hundred orders over tcp: no broker, and a second.
 fn load(more: &[&str]) -> Command {
     let mut command = Command::cargo_bin("bench-client").expect("the program under test is built");
     command
@@ -16,6 +16,7 @@ fn load(more: &[&str]) -> Command {
 
 #[test]
 fn thresholds_that_hold_end_with_0_and_each_is_printed_with_its_figure() {
+    let _turn = crate::turn();
     load(&["--fail-if", "lost>0", "--fail-if", "errors>0.1%"])
         .assert()
         .code(0)
@@ -28,6 +29,7 @@ fn thresholds_that_hold_end_with_0_and_each_is_printed_with_its_figure() {
 
 #[test]
 fn one_that_is_crossed_ends_with_4_and_says_which() {
+    let _turn = crate::turn();
     // Every order of a slow service takes 20 ms at least, whatever the machine does.
     load(&[
         "--slow",
@@ -48,6 +50,7 @@ fn one_that_is_crossed_ends_with_4_and_says_which() {
 
 #[test]
 fn what_was_not_measured_is_crossed_and_says_why() {
+    let _turn = crate::turn();
     load(&["--fail-if", "p99>1s"]).assert().code(4).stdout(
         predicate::str::contains("300 operations are too few, it takes 1000")
             .and(predicate::str::is_match("p99>1s +– +CROSSED").unwrap()),
@@ -56,6 +59,7 @@ fn what_was_not_measured_is_crossed_and_says_why() {
 
 #[test]
 fn orders_that_were_never_delivered_are_found_by_their_threshold() {
+    let _turn = crate::turn();
     // A loss without a fault makes the trial INVALID (3): the threshold is printed, and the stronger word is the exit.
     load(&["--plant", "drop=1/100", "--grace", "1s"])
         .args(["--fail-if", "lost>2"])
@@ -66,6 +70,7 @@ fn orders_that_were_never_delivered_are_found_by_their_threshold() {
 
 #[test]
 fn beside_json_the_thresholds_are_told_on_standard_error() {
+    let _turn = crate::turn();
     let output = load(&["--json", "--fail-if", "errors>=0"])
         .assert()
         .code(4)

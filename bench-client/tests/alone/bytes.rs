@@ -16,6 +16,7 @@ fn transports() -> &'static str {
 
 #[test]
 fn size_and_codec_count_every_class_and_every_transport_and_judge_their_claims() {
+    let _turn = crate::turn();
     let folder = tempfile::tempdir().unwrap();
     let output = Command::cargo_bin("bench-client")
         .expect("the program under test is built")
