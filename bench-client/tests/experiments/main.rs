@@ -5,6 +5,7 @@ mod chain;
 mod consumers;
 mod fanout;
 mod guards;
+mod interrupted;
 mod matched;
 mod overload;
 mod retries;
