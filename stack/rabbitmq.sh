@@ -92,6 +92,12 @@ rabbitmq_eval() {
     timeout 20 "$call" -sname "$CHECKOUT@localhost" -h "stack$$" -e <<<"$1"
 }
 
+# rabbitmq_holds: its queues and exchanges by name, and the alarms in force. Names as strings: erl_call shows no binaries.
+rabbitmq_holds() {
+  rabbitmq_eval '[binary_to_list(element(4, Name)) ||
+    Name <- rabbit_amqqueue:list_names() ++ rabbit_exchange:list_names()] ++ rabbit_alarm:get_alarms().'
+}
+
 # rabbitmq_alarm on|off: a watermark that is below what the node uses raises the alarm at once. The configured one, which
 # setting a watermark leaves as it is, ends it.
 rabbitmq_alarm() {

@@ -27,7 +27,6 @@ use bench_proto::burden::Burden;
 use bench_proto::control::{Reset, Span};
 use bench_transport::{Settings, Tls, Transport};
 use drain::{accounts, drained};
-use scopes::{prepare, remove};
 use services::Services;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -425,9 +424,10 @@ pub async fn probe(transport: Transport, address: &str, tls: Option<Tls>) -> any
         tls,
         ..Settings::default()
     };
+    let declared = [(transport, settings)];
     let attempt = async {
-        prepare(transport, &settings).await?;
-        remove(transport, &settings).await
+        scopes::declare(&declared).await?;
+        scopes::clear(&declared).await
     };
     tokio::time::timeout(PROBE_PATIENCE, attempt)
         .await

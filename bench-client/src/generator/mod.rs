@@ -10,10 +10,12 @@ use crate::load::{self, Arrival, Clock, HostClock, Load, Mode, Record, Share, St
 use anyhow::Context;
 use bench_host::place::Cpus;
 use bench_transport::{Caller, Counters, Settings, Transport, grpc, queue, rest, stream, tcp};
+use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
 use orders::{Orders, place};
 use probe::Probe;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
@@ -77,6 +79,44 @@ pub struct Generator {
     go: Option<oneshot::Sender<u64>>,
     release: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<anyhow::Result<()>>,
+    /// After the thread's end it does nothing: [`Generator::end`] keeps it until then.
+    _abandon: Abandon,
+}
+
+/// Whoever drops a generator that still runs lets it end where it is.
+#[derive(Debug)]
+struct Abandon(AbortHandle);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Threads that have not ended yet.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread that runs until this is dropped.
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Waits until every generator of this process has ended: then none connects, publishes or declares anything.
+pub async fn all_ended() {
+    while RUNNING.load(Ordering::Acquire) > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 impl Generator {
@@ -85,15 +125,21 @@ impl Generator {
         let (tell, signals) = mpsc::unbounded_channel();
         let (go, told) = oneshot::channel();
         let (release, released) = oneshot::channel();
+        let (abandon, abandoned) = AbortHandle::new_pair();
+        let running = Running::begin();
         let thread = std::thread::Builder::new()
             .name(format!("generator-{}", assignment.share.index))
-            .spawn(move || dispatch(assignment, tell, told, released))
+            .spawn(move || {
+                let _running = running;
+                dispatch(assignment, tell, told, released, abandoned)
+            })
             .context("no thread for the generator")?;
         Ok(Self {
             signals,
             go: Some(go),
             release,
             thread,
+            _abandon: Abandon(abandon),
         })
     }
 
@@ -129,6 +175,7 @@ fn dispatch(
     tell: mpsc::UnboundedSender<Signal>,
     told: oneshot::Receiver<u64>,
     released: oneshot::Receiver<()>,
+    abandoned: AbortRegistration,
 ) -> anyhow::Result<()> {
     if let Some(cpus) = &assignment.cpus {
         bench_host::place::pin_thread(cpus)?;
@@ -140,7 +187,7 @@ fn dispatch(
         .build_local(LocalOptions::default())?;
     let settings = assignment.settings.clone();
     let transport = assignment.cell.transport;
-    runtime.block_on(async move {
+    let dispatched = async move {
         match transport {
             Transport::Tcp => {
                 generate(
@@ -193,7 +240,11 @@ fn dispatch(
                 .await
             }
         }
-    })
+    };
+    // One that is abandoned has nobody to tell.
+    runtime
+        .block_on(Abortable::new(dispatched, abandoned))
+        .unwrap_or(Ok(()))
 }
 
 async fn generate<C: Caller>(

@@ -3,6 +3,7 @@
 
 use super::PROBE_PATIENCE;
 use crate::cell::Cell;
+use crate::generator;
 use crate::service::Launch;
 use crate::topology::Places;
 use bench_transport::{Fanout, Settings, Transport, queue, stream};
@@ -80,7 +81,7 @@ pub(super) async fn clear(declared: &[Declared]) -> anyhow::Result<()> {
     cleared
 }
 
-pub(super) async fn prepare(transport: Transport, settings: &Settings) -> anyhow::Result<()> {
+async fn prepare(transport: Transport, settings: &Settings) -> anyhow::Result<()> {
     match transport {
         Transport::Queue => queue::prepare(settings).await,
         Transport::Stream => stream::prepare(settings).await,
@@ -88,7 +89,7 @@ pub(super) async fn prepare(transport: Transport, settings: &Settings) -> anyhow
     }
 }
 
-pub(super) async fn remove(transport: Transport, settings: &Settings) -> anyhow::Result<()> {
+async fn remove(transport: Transport, settings: &Settings) -> anyhow::Result<()> {
     match transport {
         Transport::Queue => queue::remove(settings).await,
         Transport::Stream => stream::remove(settings).await,
@@ -96,7 +97,7 @@ pub(super) async fn remove(transport: Transport, settings: &Settings) -> anyhow:
     }
 }
 
-/// What trials have declared on brokers and not yet taken away; an interruption clears it.
+/// What trials and probes have declared on brokers and not yet taken away; an interruption clears it.
 static LEFTOVERS: Mutex<Vec<Declared>> = Mutex::new(Vec::new());
 
 fn leftovers() -> MutexGuard<'static, Vec<Declared>> {
@@ -112,11 +113,13 @@ fn forget(declared: &[Declared]) {
     leftovers().retain(|left| !is_one(left));
 }
 
-/// Takes away what an interrupted trial left on a broker, as far as the broker answers.
+/// Takes away what an interrupted trial or probe left on a broker, as far as the broker answers.
 pub async fn clear_leftovers() {
     let mut left = std::mem::take(&mut *leftovers());
-    // Queues last, with the program's end right behind: a generator that still runs would declare its own anew. And
-    // Kafka lets go of a killed consumer's group only after its session.
+    // A generator that still connects, or finds its exchange gone, declares its own anew.
+    let _ = tokio::time::timeout(PROBE_PATIENCE, generator::all_ended()).await;
+    // Queues last, with the program's end right behind: where a generator did not end in time, it has least of it to do
+    // so. And Kafka lets go of a killed consumer's group only after its session.
     left.sort_by_key(|(transport, _)| std::cmp::Reverse(*transport));
     for (transport, settings) in left {
         let _ = tokio::time::timeout(PROBE_PATIENCE, remove(transport, &settings)).await;

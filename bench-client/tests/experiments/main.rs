@@ -7,6 +7,7 @@ mod common;
 mod consumers;
 mod fanout;
 mod guards;
+mod interrupted;
 mod matched;
 mod overload;
 mod retries;

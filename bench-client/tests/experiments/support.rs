@@ -13,7 +13,7 @@ static TAKEN: Mutex<u32> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 
 /// Seats that a run has until this is dropped.
-struct Seats(u32);
+pub(super) struct Seats(u32);
 
 impl Seats {
     /// All at once or none yet: two that wait for each other's seat would wait for ever.
@@ -32,6 +32,11 @@ impl Drop for Seats {
         *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
         FREED.notify_all();
     }
+}
+
+/// Every seat: no other test runs until this is dropped.
+pub(super) fn alone() -> Seats {
+    Seats::take(SEATS)
 }
 
 /// Runs the program while no other test does.
