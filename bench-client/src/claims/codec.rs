@@ -7,8 +7,9 @@ use super::part::{not_measured, number};
 use super::rules::Rule;
 use super::{Combine, Judge};
 use crate::results::{CodecRow, Part, Run, Verdict};
+use crate::stats::aa::{self, Outcome};
 use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, aa, crossing};
+use crate::stats::{Estimate, crossing};
 use crate::units::{show_bytes, show_ns};
 
 /// The primary cells: every class with something in it whose JSON body is at most 16 kB.
@@ -45,19 +46,17 @@ pub fn ratios(above: &CodecRow, below: &CodecRow) -> Vec<f64> {
     pairs.map(|(a, b)| a / b).collect()
 }
 
-/// Whether the A/A pairs of an operation passed; none where there is none with two blocks.
-pub fn aa_passed(run: &Run, operation: &str) -> Option<bool> {
-    let mut seconds = run
+/// The worst that the A/A pairs of an operation came to; none where there is none with two blocks.
+pub fn alike(run: &Run, operation: &str) -> Option<Outcome> {
+    let seconds = run
         .codecs
         .iter()
-        .filter(|row| row.operation == operation && row.arm.is_some())
-        .filter_map(|second| {
-            let first = find(run, &second.payload, &second.format, operation, None)?;
-            Estimate::of_ratios(&ratios(second, first))
-        })
-        .peekable();
-    seconds.peek()?;
-    Some(seconds.all(|estimate| aa::passes(&estimate)))
+        .filter(|row| row.operation == operation && row.arm.is_some());
+    let outcomes = seconds.filter_map(|second| {
+        let first = find(run, &second.payload, &second.format, operation, None)?;
+        aa::outcome(&Estimate::of_ratios(&ratios(second, first))?)
+    });
+    outcomes.reduce(Outcome::worse)
 }
 
 /// One part per class.
@@ -72,15 +71,18 @@ fn part(run: &Run, class: &str, rule: Rule) -> Judged {
             format!("decoding {class} was not measured; run the experiment `codec`"),
         );
     };
-    let ms: Vec<f64> = row.ns_per_message.iter().map(|ns| ns / 1e6).collect();
-    let Some(time) = Estimate::of_ratios(&ms) else {
+    let times = |by: f64| -> Option<Estimate> {
+        let ms: Vec<f64> = row.ns_per_message.iter().map(|ns| by * ns / 1e6).collect();
+        Estimate::of_ratios(&ms)
+    };
+    let Some(time) = times(1.0) else {
         return not_measured(
             class,
             format!("decoding {class} has a block without a time"),
         );
     };
-    let measured = Measured {
-        ratio: time,
+    let measured = |ratio| Measured {
+        ratio,
         difference_ms: None,
         open_low: false,
         open_high: false,
@@ -105,7 +107,8 @@ fn part(run: &Run, class: &str, rule: Rule) -> Judged {
         },
         p: None,
     };
-    let (Some((decision, p)), Some(interval)) = (measured.judge(rule), measured.interval()) else {
+    let found = measured(time.clone());
+    let (Some((decision, p)), Some(interval)) = (found.judge(rule), found.interval()) else {
         return blank(finding(" (one block gives no interval)"));
     };
     let mut judged = blank(finding(&format!(
@@ -114,8 +117,21 @@ fn part(run: &Run, class: &str, rule: Rule) -> Judged {
         show_ns(interval.high * 1e6)
     )));
     (judged.part.low, judged.part.high) = (Some(interval.low), Some(interval.high));
-    if aa_passed(run, "decode") == Some(false) {
-        judged.part.reason += ", but the A/A pair of decoding failed: the run is too noisy for it";
+    let doubt = match alike(run, "decode") {
+        None | Some(Outcome::Passed) => None,
+        Some(Outcome::Biased) => Some("was not alike, by more than chance".to_string()),
+        Some(Outcome::Noisy(by)) => {
+            judged.part.reason += &format!(" (an A/A pair: up to {}×)", number(by));
+            // It stands if it is the same with so much made of the time by chance, either way.
+            let stands = [by, 1.0 / by].into_iter().all(|by| {
+                let there = times(by).and_then(|time| measured(time).judge(rule));
+                there.is_some_and(|(other, _)| other.verdict == decision.verdict)
+            });
+            (!stands).then(|| "scattered too much for a verdict here".to_string())
+        }
+    };
+    if let Some(doubt) = doubt {
+        judged.part.reason += &format!(", but the A/A pair of decoding {doubt}");
         judged.p = Some(1.0);
     } else {
         judged.part.verdict = decision.verdict;
@@ -320,14 +336,48 @@ mod tests {
     #[test]
     fn a_failed_a_a_pair_takes_the_verdict_along() {
         let mut run = codecs(2.0);
-        assert_eq!(aa_passed(&run, "decode"), Some(true));
-        assert_eq!(aa_passed(&run, "encode"), None);
+        assert_eq!(alike(&run, "decode"), Some(Outcome::Passed));
+        assert_eq!(alike(&run, "encode"), None);
         for row in run.codecs.iter_mut().filter(|row| row.arm.is_some()) {
             row.ns_per_message.iter_mut().for_each(|ns| *ns *= 1.2);
         }
         let row = verdict(&run);
         assert_eq!(row.verdict, Verdict::Inconclusive);
-        assert!(row.parts[0].reason.contains("A/A pair of decoding failed"));
+        let reason = &row.parts[0].reason;
+        assert!(reason.contains("A/A pair of decoding was not alike"));
+    }
+
+    /// The second arm of every block by turns above and below the first.
+    fn scattered(ns_per_byte: f64, by: f64) -> Run {
+        let mut run = codecs(ns_per_byte);
+        for row in run.codecs.iter_mut().filter(|row| row.arm.is_some()) {
+            for (block, ns) in row.ns_per_message.iter_mut().enumerate() {
+                *ns *= if block % 2 == 0 { by } else { 1.0 / by };
+            }
+        }
+        run
+    }
+
+    #[test]
+    fn a_noisy_a_a_pair_leaves_what_so_much_noise_would_not_turn() {
+        // 2 ns a byte are microseconds: no noise of a fifth makes a millisecond of them.
+        let far = scattered(2.0, 1.2);
+        assert!(matches!(alike(&far, "decode"), Some(Outcome::Noisy(_))));
+        let row = verdict(&far);
+        assert_eq!(row.verdict, Verdict::Refuted, "{}", row.reason);
+        assert!(row.parts[0].reason.contains("(an A/A pair: up to "));
+        // 1.1 ms each is a millisecond only just.
+        let mut near = scattered(2.0, 1.2);
+        for row in &mut near.codecs {
+            let bytes = row.mean_bytes;
+            row.ns_per_message
+                .iter_mut()
+                .for_each(|ns| *ns *= 0.55e6 / bytes);
+        }
+        let row = verdict(&near);
+        assert_eq!(row.verdict, Verdict::Inconclusive, "{}", row.reason);
+        let reason = &row.parts[0].reason;
+        assert!(reason.contains("scattered too much"), "{reason}");
     }
 
     #[test]

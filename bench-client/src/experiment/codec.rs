@@ -2,12 +2,13 @@
 //! CPU time of one thread inside this process, blocks of interleaved arms; no wire, no trial.
 
 use super::{Experiment, Group, Suite, blocks};
-use crate::claims::codec::{Crossing, aa_passed, crossing, find, ratios};
+use crate::claims::codec::{Crossing, alike, crossing, find, ratios};
 use crate::micro::{self, Arm};
 use crate::own::Own;
 use crate::own::types::{self, Typed};
 use crate::results::{CodecRow, Run, Table, Value};
 use crate::stats::Estimate;
+use crate::stats::aa::Outcome;
 use crate::stats::estimate::LEVEL;
 use bench_proto::{Corpus, Format, Kind, Message, PayloadClass};
 use bytes::Bytes;
@@ -284,10 +285,11 @@ pub fn times(run: &Run) -> Table {
             ]);
         }
     }
-    let said = |operation| match aa_passed(run, operation) {
-        Some(true) => "passed",
-        Some(false) => "failed",
-        None => "did not run",
+    let said = |operation| match alike(run, operation) {
+        Some(Outcome::Passed) => "passed".to_string(),
+        Some(Outcome::Noisy(by)) => format!("scattered by up to {by:.2}×"),
+        Some(Outcome::Biased) => "was not alike, by more than chance".to_string(),
+        None => "did not run".to_string(),
     };
     table.with_note(format!(
         "One thread of this process, its own CPU time, blocks of interleaved arms; decoding includes dropping the message. \

@@ -17,6 +17,17 @@ pub enum Outcome {
     Biased,
 }
 
+impl Outcome {
+    /// The worse of two.
+    pub fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Biased, _) | (_, Self::Biased) => Self::Biased,
+            (Self::Noisy(one), Self::Noisy(other)) => Self::Noisy(one.max(other)),
+            (noisy @ Self::Noisy(_), Self::Passed) | (Self::Passed, noisy) => noisy,
+        }
+    }
+}
+
 /// Judges a pair by its interval; none with a single block, which has none.
 pub fn outcome(ratio: &Estimate) -> Option<Outcome> {
     let (low, high) = ratio.interval(AA_LEVEL)?;
