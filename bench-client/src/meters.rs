@@ -19,6 +19,7 @@ pub struct Meters {
     service_pid: Option<u32>,
     /// A relay of ours: part of the path, no foreign work.
     relay: Option<CpuMeter>,
+    relay_pid: Option<u32>,
     broker: Option<CpuMeter>,
     /// Idle CPU of the broker, ns per second.
     idle: Option<f64>,
@@ -114,6 +115,7 @@ impl Meters {
             service: (!services.is_empty()).then(|| CpuMeter::new("service", services)),
             service_pid: services.first().copied(),
             relay: None,
+            relay_pid: None,
             broker: if pids.is_empty() {
                 let cgroup = cgroups.next();
                 cgroup.map(|directory| CpuMeter::of_cgroup("broker", directory))
@@ -128,6 +130,7 @@ impl Meters {
     /// Counts a relay of ours, where there is one, as part of the path.
     pub fn with_relay(mut self, pid: Option<u32>) -> Self {
         self.relay = pid.map(|pid| CpuMeter::new("relay", &[pid]));
+        self.relay_pid = pid;
         self
     }
 
@@ -238,7 +241,9 @@ impl Meters {
     /// Reads the sockets' counters, at a quiescent point.
     pub fn sockets(&self, transport: Transport, target: &str) -> Sockets {
         let service = self.service_pid;
-        let pids: Vec<u32> = std::iter::once(std::process::id()).chain(service).collect();
+        // A relay holds the far end of the client's connections: one that it held before is none that came meanwhile.
+        let ours = [Some(std::process::id()), service, self.relay_pid];
+        let pids: Vec<u32> = ours.into_iter().flatten().collect();
         let ports = ports(target);
         let leg = |name: &str, pid, port| Leg {
             name: name.into(),

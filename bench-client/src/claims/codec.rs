@@ -107,7 +107,7 @@ fn part(run: &Run, class: &str, rule: Rule) -> Judged {
         },
         p: None,
     };
-    let found = measured(time.clone());
+    let found = measured(time);
     let (Some((decision, p)), Some(interval)) = (found.judge(rule), found.interval()) else {
         return blank(finding(" (one block gives no interval)"));
     };

@@ -10,7 +10,6 @@ use crate::fault::{Action, Fault, Target};
 use crate::load::{Arrival, Mode, Stop};
 use crate::topology::{Breaker, Edge, Guards, Percent, Service, Topology};
 use bench_proto::Durability;
-use bench_proto::slowness::Slowness;
 use bench_transport::Transport;
 use std::time::Duration;
 
@@ -93,7 +92,7 @@ fn cell(trouble: Trouble, over: Transport, guard: Guard, lengths: Lengths) -> Ce
             Service {
                 workers: Some(WORKERS),
                 // One that is stopped or killed has no time of its own: an order in work would take longer than planned.
-                slow: (trouble == Trouble::Slow).then(|| slowness(lengths)),
+                slow: (trouble == Trouble::Slow).then(|| lengths.slowness(WELL, TAKES)),
                 ..Service::named(BEHIND)
             },
         ],
@@ -119,15 +118,6 @@ fn cell(trouble: Trouble, over: Transport, guard: Guard, lengths: Lengths) -> Ce
         topology: Some(topology),
         ..Cell::new(over)
     }
-}
-
-/// Slow in the phase of trouble.
-fn slowness(lengths: Lengths) -> Slowness {
-    let [begins, ends, well, takes] =
-        [lengths.before, lengths.ends(), WELL, TAKES].map(|time| time.as_millis());
-    let text =
-        format!("0ms..{begins}ms {well}ms; {begins}ms..{ends}ms {takes}ms; {ends}ms.. {well}ms");
-    text.parse().expect("the experiment's own slowness parses")
 }
 
 /// What is done to the service behind, and undone; its slowness is its own.

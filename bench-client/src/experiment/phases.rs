@@ -3,7 +3,21 @@
 
 use crate::fault::{Action, Fault, Target};
 use crate::load::SpanPlan;
+use bench_proto::slowness::Slowness;
 use std::time::Duration;
+
+/// So long for an order, and in one span of the window so long instead.
+pub(super) fn slow_between(
+    begins: Duration,
+    ends: Duration,
+    well: Duration,
+    slow: Duration,
+) -> Slowness {
+    let [begins, ends, well, slow] = [begins, ends, well, slow].map(|time| time.as_millis());
+    let text =
+        format!("0ms..{begins}ms {well}ms; {begins}ms..{ends}ms {slow}ms; {ends}ms.. {well}ms");
+    text.parse().expect("three spans in whole ms parse")
+}
 
 /// How long each phase lasts; together they are the window.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +29,11 @@ pub(super) struct Lengths {
 
 impl Lengths {
     /// Of so many milliseconds.
-    pub(super) fn ms(before: u64, during: u64, after: u64) -> Self {
-        let [before, during, after] = [before, during, after].map(Duration::from_millis);
+    pub(super) const fn ms(before: u64, during: u64, after: u64) -> Self {
         Self {
-            before,
-            during,
-            after,
+            before: Duration::from_millis(before),
+            during: Duration::from_millis(during),
+            after: Duration::from_millis(after),
         }
     }
 
@@ -46,6 +59,11 @@ impl Lengths {
             span(during, self.before, self.ends()),
             span("after", self.ends(), self.over()),
         ]
+    }
+
+    /// An order takes so long, and in the second phase so long instead.
+    pub(super) fn slowness(self, well: Duration, slow: Duration) -> Slowness {
+        slow_between(self.before, self.ends(), well, slow)
     }
 
     /// What is done to a target when the second phase begins, and what when it ends.
@@ -82,6 +100,14 @@ mod tests {
             ("after", ms(1_300), ms(1_370)),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_order_is_slow_in_the_second_phase_alone() {
+        let ms = Duration::from_millis;
+        let slowness = Lengths::ms(300, 1_000, 70).slowness(ms(5), ms(200));
+        let means = [0, 299, 300, 1_299, 1_300].map(|at| slowness.mean(ms(at)));
+        assert_eq!(means, [5, 5, 200, 200, 5].map(ms));
     }
 
     #[test]

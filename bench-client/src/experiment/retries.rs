@@ -1,6 +1,7 @@
 //! A service turns slow for a while under calls that are tried again: by which policy does the load multiply, and does
 //! goodput come back once the cause is gone?
 
+use super::phases::slow_between;
 use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
 use crate::claims::outage::{BEHIND, CHECKOUT};
@@ -97,17 +98,10 @@ fn groups(suite: Suite) -> Vec<Group> {
 
 fn cell(suite: Suite, way: &Way, policy: Policy) -> Cell {
     let phases = phases(suite);
-    let [begins, ends] = [phases[1].start, phases[1].end].map(|at| at.as_millis());
-    let [well, slow] = [WORK, SLOW_WORK].map(|work| work.as_millis());
-    let slowness =
-        format!("0ms..{begins}ms {well}ms; {begins}ms..{ends}ms {slow}ms; {ends}ms.. {well}ms");
+    let slow = &phases[1];
     let behind = Service {
         workers: Some(WORKERS),
-        slow: Some(
-            slowness
-                .parse()
-                .expect("the experiment's own slowness parses"),
-        ),
+        slow: Some(slow_between(slow.start, slow.end, WORK, SLOW_WORK)),
         idempotent: policy == Policy::Idempotent,
         ..Service::named(BEHIND)
     };

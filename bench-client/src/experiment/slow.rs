@@ -2,14 +2,15 @@
 //! arithmetic? In the suite of faults and the wide one it stands behind checkout, which the user calls, and is also
 //! stopped: what does checkout's catalogue feel, which needs nothing of it, and which alarm tells first?
 
+use super::phases::Lengths;
 use super::{Experiment, Group, Suite, against_theory};
 use crate::cell::Cell;
 use crate::claims;
 use crate::claims::behind::seen;
 use crate::claims::canary;
 use crate::claims::outage::{BEHIND, CHECKOUT};
-use crate::fault::{Action, Fault, Target};
-use crate::load::{Arrival, Mode, SpanPlan, Stop};
+use crate::fault::{Action, Target};
+use crate::load::{Arrival, Mode, Stop};
 use crate::results::{Run, Table};
 use crate::topology::{Edge, Service, Topology, Way};
 use bench_proto::Durability;
@@ -43,9 +44,6 @@ const HOLDS: usize = 64;
 /// Catalogues a second beside the orders: a p50 takes few, and they leave the orders alone.
 const PROBE: f64 = 50.0;
 
-/// Of before, slow and after, ms.
-type Lengths = (u64, u64, u64);
-
 /// What befalls the service between two good phases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Trouble {
@@ -72,7 +70,7 @@ const QUICK: Case = Case {
     well_ms: 1,
     trouble: Trouble::Takes(200),
     workers: Some(WORKERS),
-    lengths: (1_500, 2_500, 1_500),
+    lengths: Lengths::ms(1_500, 2_500, 1_500),
 };
 
 /// Whether the service stands behind checkout, where the user, checkout's catalogue and a broker between the two can be
@@ -89,10 +87,10 @@ fn cases(suite: Suite) -> Vec<Case> {
         well_ms: 5,
         trouble: Trouble::Takes(200),
         workers: Some(WORKERS),
-        lengths: (5_000, 5_000, 1_500),
+        lengths: Lengths::ms(5_000, 5_000, 1_500),
     };
     let short = Case {
-        lengths: (500, 2_500, 1_000),
+        lengths: Lengths::ms(500, 2_500, 1_000),
         ..full
     };
     let tenfold = Case {
@@ -105,7 +103,7 @@ fn cases(suite: Suite) -> Vec<Case> {
     };
     let stopped = Case {
         trouble: Trouble::Stopped,
-        lengths: (1_000, 2_500, 1_000),
+        lengths: Lengths::ms(1_000, 2_500, 1_000),
         ..full
     };
     let mut cases = vec![full, tenfold, unbounded];
@@ -175,46 +173,26 @@ fn slowness(case: Case) -> Option<Slowness> {
     let Trouble::Takes(slow_ms) = case.trouble else {
         return None;
     };
-    let (well_ms, (begins, slow, _)) = (case.well_ms, case.lengths);
-    let ends = begins + slow;
-    let text = format!(
-        "0ms..{begins}ms {well_ms}ms; {begins}ms..{ends}ms {slow_ms}ms; {ends}ms.. {well_ms}ms"
-    );
-    Some(text.parse().expect("the experiment's own slowness parses"))
+    let [well, slow] = [case.well_ms, slow_ms].map(Duration::from_millis);
+    Some(case.lengths.slowness(well, slow))
 }
 
 fn cell(transport: Transport, case: Case, stopped: Target) -> Cell {
-    let (before, slow, after) = case.lengths;
-    let (begins, ends) = (before, before + slow);
-    let at = Duration::from_millis;
-    let span = |name: &str, start, end| SpanPlan {
-        name: name.into(),
-        start: at(start),
-        end: at(end),
-    };
-    let fault = |after, action| Fault {
-        after: at(after),
-        action,
-        target: stopped.clone(),
-    };
+    let lengths = case.lengths;
     Cell {
         mode: Mode::Open(Arrival::constant(RATE)),
         durability: Durability::Process,
-        stop: Stop::after(at(ends + after)),
-        warmup: at(300),
+        stop: Stop::after(lengths.over()),
+        warmup: Duration::from_millis(300),
         grace: Duration::from_secs(15),
         timeout: Duration::from_secs(5),
         prefetch: case.workers.map_or(UNBOUNDED, |workers| workers as u16),
         partitions: WORKERS as i32,
         faults: match case.trouble {
             Trouble::Takes(_) => Vec::new(),
-            Trouble::Stopped => vec![fault(begins, Action::Pause), fault(ends, Action::Resume)],
+            Trouble::Stopped => lengths.pair([Action::Pause, Action::Resume], stopped),
         },
-        phases: vec![
-            span("before", 0, begins),
-            span("slow", begins, ends),
-            span("after", ends, ends + after),
-        ],
+        phases: lengths.spans("slow"),
         // HTTP/1.1 carries one order per connection: enough of them for all that wait.
         connections: if transport == Transport::Rest {
             2_048
@@ -293,7 +271,7 @@ mod tests {
             };
             let does = |ms: u64| workers as f64 * 1e3 / ms as f64;
             assert!(does(ms) <= 0.8 * RATE && RATE < 0.25 * does(case.well_ms));
-            let lasts = case.lengths.1 as f64 / 1e3;
+            let lasts = case.lengths.during.as_secs_f64();
             let longest = lasts * (1.0 - does(ms) / RATE) + ms as f64 / 1e3;
             assert!(longest < 4.5, "{longest} s of a deadline of 5 s");
             // Checkout is full meanwhile, so its catalogue can be seen to wait.
