@@ -43,11 +43,11 @@ const MACHINE: [&str; 10] = [
 const OF_THE_PLAN: [&str; 9] = [
     "blocks",
     "broker restarts",
-    "disturbed blocks not run again for lack of time",
+    "disturbed parts of blocks not run again for lack of time",
     "experiments",
     "longest warm-up",
     "plan",
-    "re-runs of a disturbed block at most",
+    "re-runs of a disturbed part of a block at most",
     "transports",
     "trials run again",
 ];

@@ -27,6 +27,8 @@ pub struct Planned {
     pub shared_with: Vec<String>,
     /// In which block.
     pub block: u32,
+    /// Which of the block's parts it belongs to: nothing is compared across two of them.
+    pub part: usize,
 }
 
 /// All trials of a run in order, block by block.
@@ -101,6 +103,12 @@ impl Plan {
             }
             *trials = kept;
         }
+    }
+
+    /// The parts of all blocks in order: what belongs together runs together.
+    pub fn parts(&self) -> impl Iterator<Item = &[Planned]> {
+        let blocks = self.blocks.iter();
+        blocks.flat_map(|trials| trials.chunk_by(|one, next| one.part == next.part))
     }
 
     /// All trials in order.

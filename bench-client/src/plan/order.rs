@@ -76,17 +76,17 @@ pub(super) fn blocks(groups: &[Arms]) -> u32 {
 
 /// The trials of a block: groups, the bunches of a group and the arms of a bunch, each shuffled.
 pub(super) fn of_block(groups: &[Arms], block: u32, random: &mut StdRng) -> Vec<Planned> {
-    let mut here: Vec<&Arms> = groups.iter().collect();
+    let mut here: Vec<(usize, &Arms)> = groups.iter().enumerate().collect();
     here.shuffle(random);
     let mut trials = Vec::new();
-    for arms in here {
+    for (part, arms) in here {
         let mut bunches: Vec<_> = arms.bunches.iter().collect();
         bunches.shuffle(random);
         let mut planned: Vec<Planned> = Vec::new();
         for bunch in bunches {
             let mut here: Vec<Planned> = bunch
                 .iter()
-                .filter_map(|(cell, asked)| in_block(cell, asked, block))
+                .filter_map(|(cell, asked)| in_block(cell, asked, block, part))
                 .collect();
             here.shuffle(random);
             planned.extend(here);
@@ -99,7 +99,7 @@ pub(super) fn of_block(groups: &[Arms], block: u32, random: &mut StdRng) -> Vec<
 }
 
 /// The trial of a cell in a block, for those who want it there.
-fn in_block(cell: &Cell, asked: &[Asked], block: u32) -> Option<Planned> {
+fn in_block(cell: &Cell, asked: &[Asked], block: u32, part: usize) -> Option<Planned> {
     let mut names = asked
         .iter()
         .filter(|asked| block < asked.blocks)
@@ -109,5 +109,6 @@ fn in_block(cell: &Cell, asked: &[Asked], block: u32) -> Option<Planned> {
         experiment: names.next()?,
         shared_with: names.collect(),
         block,
+        part,
     })
 }

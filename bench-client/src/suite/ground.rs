@@ -6,13 +6,15 @@ use crate::trial::Surroundings;
 use crate::{brokers, warm};
 use anyhow::Context;
 use bench_transport::Transport;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What trials run on, and how the brokers are made ready for them.
 pub(super) struct Ground {
     pub with_broker: Vec<Transport>,
     pub longest_warm_up: Duration,
     pub surroundings: Surroundings,
+    /// How long the brokers took to be restarted and warmed in mid-run, so far.
+    pub renewing: Duration,
 }
 
 impl Ground {
@@ -48,9 +50,12 @@ impl Ground {
         progress: &impl Progress,
     ) -> anyhow::Result<()> {
         progress.note("restarting the brokers");
+        let began = Instant::now();
         self.surroundings.brokers =
             brokers::restart(&self.with_broker, &self.surroundings.brokers).await?;
-        self.warm(store, progress).await
+        let warmed = self.warm(store, progress).await;
+        self.renewing += began.elapsed();
+        warmed
     }
 }
 

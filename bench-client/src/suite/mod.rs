@@ -1,6 +1,7 @@
 //! Runs a plan: finds the brokers, warms them, runs every trial, keeps each as it ends, and derives ratios and
 //! verdicts at the end. Prints nothing itself: it tells a [`Progress`].
 
+mod again;
 mod ground;
 mod options;
 mod share;
@@ -20,6 +21,9 @@ use ground::Ground;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// Under this name the manifest says how much stayed disturbed.
+const NOT_AGAIN: &str = "disturbed parts of blocks not run again for lack of time";
+
 /// Is told what happens.
 pub trait Progress {
     /// A line about the set-up.
@@ -28,7 +32,7 @@ pub trait Progress {
     fn planned(&self, trials: usize, expected: Duration);
     /// A trial of the resumed run is there already.
     fn kept(&self, expected: Duration);
-    /// A disturbed block is run again: so many trials more, about so long.
+    /// What was disturbed is run again: so many trials more, about so long.
     fn again(&self, trials: usize, expected: Duration);
     /// A trial begins.
     fn begins(&self, planned: &Planned, attempt: u32);
@@ -118,6 +122,7 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
             Suite::Full | Suite::Faults | Suite::Wide => Duration::from_secs(60),
         }),
         surroundings,
+        renewing: Duration::ZERO,
     };
     ground.warm(&mut store, progress).await?;
 
@@ -180,8 +185,8 @@ async fn measure_codecs(
         .map_err(|_| anyhow::anyhow!("the thread that measures codecs panicked"))?
 }
 
-/// Runs what is missing of every block, then again those blocks that something outside disturbed, as far as the budget
-/// allows. What is missing is read from the store, so an interrupted run goes on where it was.
+/// Runs what is missing of every block, then again what something outside disturbed, as far as the budget allows. What
+/// is missing is read from the store, so an interrupted run goes on where it was.
 async fn run_blocks(
     plan: &Plan,
     options: &Options,
@@ -204,31 +209,25 @@ async fn run_blocks(
     let surroundings = &ground.surroundings;
     let mut left_out = 0;
     for attempt in 1..=options.reruns {
-        for (block, trials) in plan.blocks.iter().enumerate() {
-            if !disturbed(store.run(), block as u32, attempt - 1) {
-                continue;
-            }
-            let time: Duration = trials
+        for part in again::disturbed(plan, store.run(), attempt - 1) {
+            let time = part
                 .iter()
                 .map(|planned| planned.cell.expected_time())
                 .sum();
-            if began.elapsed() + time > options.suite.budget() {
+            // Whoever has the brokers restarted asks for that time beside the suite's own.
+            if began.elapsed() + time > options.suite.budget() + ground.renewing {
                 left_out += 1;
                 continue;
             }
-            progress.again(trials.len(), time);
-            run_attempt(trials, attempt, surroundings, store, progress).await?;
+            progress.again(part.len(), time);
+            run_attempt(part, attempt, surroundings, store, progress).await?;
         }
     }
     store.update(|run| {
         let reruns = run.trials.iter().filter(|trial| trial.attempt > 0).count();
-        run.manifest
-            .settings
-            .insert("trials run again".into(), reruns.to_string());
-        run.manifest.settings.insert(
-            "disturbed blocks not run again for lack of time".into(),
-            left_out.to_string(),
-        );
+        let settings = &mut run.manifest.settings;
+        settings.insert("trials run again".into(), reruns.to_string());
+        settings.insert(NOT_AGAIN.into(), left_out.to_string());
     })?;
     Ok(())
 }
@@ -258,13 +257,6 @@ fn is_done(run: &Run, planned: &Planned, attempt: u32) -> bool {
     run.trials.iter().any(|trial| {
         (trial.block, trial.attempt) == (planned.block, attempt) && trial.cell.id == id
     })
-}
-
-/// Whether something outside disturbed this attempt at a block.
-fn disturbed(run: &Run, block: u32, attempt: u32) -> bool {
-    run.trials
-        .iter()
-        .any(|trial| (trial.block, trial.attempt) == (block, attempt) && trial.validity.external)
 }
 
 /// A trial that could not be run is kept as INVALID with its reason: one failure must not lose the rest.

@@ -23,13 +23,13 @@ const RESTARTS: &str = "broker restarts";
 /// For how long brokers were warmed at most, where the user said so.
 const WARM_UP: &str = "longest warm-up";
 
-/// How often a disturbed block could be run again.
-const RERUNS: &str = "re-runs of a disturbed block at most";
+/// How often what was disturbed of a block could be run again.
+const RERUNS: &str = "re-runs of a disturbed part of a block at most";
 
 /// What one's own payload is, and what tells it from every other.
 const PAYLOAD: [&str; 2] = ["payload", "payload_sha256"];
 
-/// A block is run again at most so often for causes outside of the run (DESIGN section 6).
+/// Part of a block is run again at most so often for causes outside of the run (docs/METHOD.md, CPU).
 pub const MOST_RERUNS: u32 = 2;
 
 /// What to run.
@@ -55,7 +55,7 @@ pub struct Options {
     pub broker_restarts: u32,
     /// For how long a broker is warmed at most, where the suite's own time is not wanted.
     pub warm_up: Option<Duration>,
-    /// How often a block is run again at most because something outside disturbed it.
+    /// How often part of a block is run again at most because something outside disturbed it.
     pub reruns: u32,
     /// A slower codec planted into both ends, for a test of what an analysis finds: `codec=protobuf:10000`.
     pub plant: Option<String>,
