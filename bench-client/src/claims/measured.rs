@@ -37,6 +37,15 @@ impl Measured {
         })
     }
 
+    /// As if what was measured were known exactly.
+    pub fn at_its_point(&self) -> Self {
+        Self {
+            ratio: self.ratio.exact(),
+            difference_ms: self.difference_ms.map(|difference| difference.exact()),
+            ..*self
+        }
+    }
+
     /// Judges by `rule` (band, equal or effect): the decision, and its p for Holm's correction. None with a single block.
     pub fn judge(&self, rule: Rule) -> Option<(Decision, f64)> {
         let found = self.interval()?;

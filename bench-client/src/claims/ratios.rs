@@ -149,7 +149,7 @@ fn row(
         .filter(|_| !is_aa)
         .map(|m| (m.open_low, m.open_high))
         .unwrap_or_default();
-    let clean = if paired.any_suspect() {
+    let clean = if paired.suspect() > 0 {
         Estimate::of_ratios(&paired.ratios(false))
     } else {
         None

@@ -257,9 +257,9 @@ impl Paired {
         paired
     }
 
-    /// Whether a SUSPECT trial is among the blocks.
-    pub fn any_suspect(&self) -> bool {
-        self.blocks.iter().any(|(.., suspect)| *suspect)
+    /// Blocks with a SUSPECT trial.
+    pub fn suspect(&self) -> usize {
+        self.blocks.iter().filter(|(.., suspect)| *suspect).count()
     }
 
     /// The same, as if everything above the line were so many times as much.

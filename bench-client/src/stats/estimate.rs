@@ -109,6 +109,14 @@ impl Estimate {
         })
     }
 
+    /// The same point, as if it were known exactly.
+    pub fn exact(self) -> Self {
+        Self {
+            se: Some(0.0),
+            ..self
+        }
+    }
+
     /// Observations.
     pub fn blocks(&self) -> usize {
         self.n

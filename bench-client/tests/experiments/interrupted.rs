@@ -1,7 +1,7 @@
 //! Ctrl-C in the middle of each experiment of the suite of faults, while what it does to a process or a broker stands: the
 //! program ends by itself and says what it keeps, and no process, queue, topic, paused broker or alarm is left.
 
-use super::support::{alone, with_brokers};
+use super::support::{alone, beside_another, with_brokers};
 use bench_client::results::Store;
 use bench_client::stack::{self, Brokers};
 use bench_host::cpu::with_descendants;
@@ -261,7 +261,11 @@ fn interrupted(experiment: &str, transports: &str, fault: Fault) {
         eprintln!("skipped: the brokers' processes cannot be seen from here");
         return;
     }
-    let _seats = alone();
+    // Whoever stands in a broker's way stands in everybody's.
+    let _seats = match fault {
+        Fault::Paused | Fault::Alarmed => alone(),
+        Fault::None | Fault::Killed | Fault::Stopped => beside_another(),
+    };
     let folder = tempfile::tempdir().unwrap();
     let (out, said) = (folder.path().join("run"), folder.path().join("said"));
     let place = out.to_str().expect("a temporary folder has a plain name");

@@ -39,6 +39,11 @@ pub(super) fn alone() -> Seats {
     Seats::take(SEATS)
 }
 
+/// One seat: another test may run meanwhile.
+pub(super) fn beside_another() -> Seats {
+    Seats::take(1)
+}
+
 /// Runs the program while no other test does.
 pub(super) fn program(arguments: &[&str]) -> Output {
     seated(SEATS, arguments)

@@ -1,5 +1,9 @@
-//! The whole machine between two moments: who was busy, what the hypervisor took. In ticks of 10 ms as a rule,
-//! so over seconds only. It knows no processes; "ours" is a figure that the caller brings.
+//! The whole machine between two moments: how long it had anything to run, what the hypervisor took. It knows no
+//! processes; "ours" is a figure that the caller brings.
+//!
+//! The kernel counts a core's idle time exactly wherever it stops the tick of an idle core (NO_HZ, the rule), and tells it
+//! in units of 10 ms; user and system time it samples at every tick (250 or 1,000 a second), which a load of a steady
+//! rate falls into step with. So what was used is what was neither idle nor stolen, and the samples are left alone.
 
 use procfs::{CpuTime, CurrentSI, KernelStats};
 use serde::{Deserialize, Serialize};
@@ -10,7 +14,7 @@ use crate::clock::now_ns;
 /// Time of one core, or of all together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoreTime {
-    /// Running anything: user, nice, system, interrupts. A guest's time is in user's.
+    /// Running anything: user, nice, system, interrupts; sampled in ticks. A guest's time is in user's.
     pub busy_ns: u64,
     /// Nothing to run, waiting for a disk included.
     pub idle_ns: u64,
@@ -20,7 +24,7 @@ pub struct CoreTime {
 
 impl CoreTime {
     fn of(time: &CpuTime) -> Self {
-        let tick_ns = 1_000_000_000 / procfs::ticks_per_second();
+        let tick_ns = unit_ns();
         let busy =
             time.user + time.nice + time.system + time.irq.unwrap_or(0) + time.softirq.unwrap_or(0);
         Self {
@@ -38,6 +42,11 @@ impl CoreTime {
             steal_ns: self.steal_ns.saturating_sub(earlier.steal_ns),
         }
     }
+}
+
+/// What the kernel rounds its times to.
+fn unit_ns() -> u64 {
+    1_000_000_000 / procfs::ticks_per_second()
 }
 
 /// What the machine's cores had done at one moment.
@@ -103,24 +112,26 @@ pub struct MachineUsage {
 }
 
 impl MachineUsage {
-    /// CPU time that somebody else used: busy less ours (client, service and brokers together). Busy is sampled
-    /// in ticks and ours is exact, so a small figure either way is rounding; it also holds the softirq work that
-    /// the kernel charged to nobody.
+    /// CPU time that somebody else used, at the least: what was neither idle nor stolen, less ours (client, service and
+    /// brokers together), less what the rounding of those two may have made. It also holds the interrupts' work that the
+    /// kernel charged to nobody.
     #[must_use]
     pub fn foreign_ns(&self, ours_ns: u64) -> u64 {
-        self.total.busy_ns.saturating_sub(ours_ns)
+        let passed_ns = self.elapsed_ns * self.cores.len() as u64;
+        let used_ns = passed_ns.saturating_sub(self.total.idle_ns + self.total.steal_ns);
+        used_ns.saturating_sub(ours_ns + 2 * unit_ns())
     }
 
-    /// The same as a share of *one* core, the unit of DESIGN section 6.
+    /// The same as a share of *one* core, as the rules of validity have it.
     #[must_use]
     pub fn foreign_share_of_a_core(&self, ours_ns: u64) -> f64 {
         self.share_of_a_core(self.foreign_ns(ours_ns))
     }
 
-    /// What the hypervisor took, as a share of one core.
+    /// What the hypervisor took, at the least, as a share of one core.
     #[must_use]
     pub fn steal_share_of_a_core(&self) -> f64 {
-        self.share_of_a_core(self.total.steal_ns)
+        self.share_of_a_core(self.total.steal_ns.saturating_sub(unit_ns()))
     }
 
     fn share_of_a_core(&self, ns: u64) -> f64 {
@@ -151,20 +162,47 @@ mod tests {
     }
 
     #[test]
-    fn foreign_cpu_is_what_is_left_of_busy_and_never_negative() {
+    fn foreign_cpu_is_what_was_neither_idle_nor_ours_and_never_negative() {
+        let core = CoreTime {
+            // Sampled: it has no say.
+            busy_ns: 9_000_000_000,
+            idle_ns: 5_750_000_000,
+            steal_ns: 250_000_000,
+        };
         let usage = MachineUsage {
             elapsed_ns: 10_000_000_000,
             total: CoreTime {
-                busy_ns: 8_000_000_000,
+                busy_ns: 18_000_000_000,
                 idle_ns: 11_500_000_000,
                 steal_ns: 500_000_000,
             },
-            cores: vec![],
+            cores: vec![core, core],
         };
-        assert_eq!(usage.foreign_ns(7_000_000_000), 1_000_000_000);
+        let rounding = 2 * unit_ns();
+        assert_eq!(usage.foreign_ns(7_000_000_000), 1_000_000_000 - rounding);
         assert_eq!(usage.foreign_ns(9_000_000_000), 0);
-        assert!((usage.foreign_share_of_a_core(7_000_000_000) - 0.1).abs() < 1e-12);
-        assert!((usage.steal_share_of_a_core() - 0.05).abs() < 1e-12);
+        // What rounding alone can make is nobody's.
+        assert_eq!(usage.foreign_ns(8_000_000_000 - rounding), 0);
+        let least = (500_000_000 - unit_ns()) as f64 / 1e10;
+        assert!((usage.steal_share_of_a_core() - least).abs() < 1e-12);
         assert!(MachineUsage::default().steal_share_of_a_core().abs() < 1e-12);
+    }
+
+    #[test]
+    fn idle_time_leaves_room_for_what_is_used_in_step_with_the_tick() {
+        // A burst of 1 ms in every 4 ms, as a load of a steady rate is: a sample sees all of it or nothing.
+        let before = MachineCpu::read().unwrap();
+        let (began, start) = (now_ns(), thread_cpu_ns());
+        for step in 1..=100 {
+            let burst = thread_cpu_ns();
+            while thread_cpu_ns() - burst < 1_000_000 {}
+            let left = (began + step * 4_000_000).saturating_sub(now_ns());
+            std::thread::sleep(std::time::Duration::from_nanos(left));
+        }
+        let used = thread_cpu_ns() - start;
+        let usage = MachineCpu::read().unwrap().since(&before);
+        let passed = usage.elapsed_ns * usage.cores.len() as u64;
+        let told = usage.total.idle_ns + usage.total.steal_ns + used;
+        assert!(told <= passed + 3 * unit_ns(), "{usage:?}, used {used}");
     }
 }

@@ -3,6 +3,7 @@
 
 mod counted;
 mod resolution;
+mod suspect;
 mod words;
 
 pub use counted::{counted, share};
@@ -84,9 +85,10 @@ pub fn judge_paired(
         .interval()
         .unwrap_or(Interval::new(0.0, f64::INFINITY));
     let finding = format!(
-        "{} over {} blocks",
+        "{} over {} blocks{}",
         (q.says)(&show(&measured, interval, q.rule)),
-        paired.blocks.len()
+        paired.blocks.len(),
+        suspect::counted(paired)
     );
     let resolution = of.first().map_or(Resolution::Untested, |cell| {
         resolution(run, q.metric, cell.cell)
@@ -212,17 +214,5 @@ fn doubt(
         }
         _ => {}
     }
-    if paired.any_suspect() {
-        let clean = paired
-            .measured(false, Some(1e6))
-            .and_then(|m| m.judge(q.rule));
-        let verdict = clean.map_or(Verdict::Inconclusive, |(d, _)| d.verdict);
-        if verdict != decision.verdict {
-            return Some(format!(
-                "it is {} with SUSPECT blocks and {verdict} without them",
-                decision.verdict
-            ));
-        }
-    }
-    None
+    suspect::contradiction(paired, q.rule, decision.verdict)
 }

@@ -88,16 +88,42 @@ fn a_closed_loops_pair_says_nothing_of_an_open_loops_latency() {
 }
 
 #[test]
-fn suspect_blocks_that_change_the_verdict_make_it_inconclusive() {
+fn a_verdict_that_undisturbed_blocks_contradict_is_inconclusive() {
     let mut run = planted();
     let small = |t: &Trial| t.cell.id == "grpc-O3-c32" && t.block < 5;
     spoil(&mut run, small, |t| t.validity.state = State::Suspect);
-    // One block remains without them, and one has no interval.
-    let row = of(&run, "grpc-thr-3-10x");
-    let text = &part(&row, "throughput O3").reason;
+    let last = |t: &Trial| t.cell.id == "grpc-O3-c32" && t.block == 5;
+    spoil(&mut run, last, |t| t.throughput_per_s *= 8.0);
+    let found = part(&of(&run, "grpc-thr-3-10x"), "throughput O3").clone();
+    assert_eq!(found.verdict, Verdict::Inconclusive);
     assert!(
-        text.contains("refuted with SUSPECT blocks and inconclusive without"),
-        "{text}"
+        found.reason.contains("what was undisturbed says holds, at"),
+        "{}",
+        found.reason
+    );
+}
+
+#[test]
+fn few_undisturbed_blocks_that_point_the_same_way_contradict_nothing() {
+    let mut run = planted();
+    let small = |t: &Trial| t.cell.id == "grpc-O3-c32" && t.block < 5;
+    spoil(&mut run, small, |t| t.validity.state = State::Suspect);
+    let found = part(&of(&run, "grpc-thr-3-10x"), "throughput O3").clone();
+    assert_eq!(found.verdict, Verdict::Refuted);
+    assert!(
+        found.reason.contains("over 6 blocks, 5 of them SUSPECT"),
+        "{}",
+        found.reason
+    );
+    // But one at least has to be there.
+    let small = |t: &Trial| t.cell.id == "grpc-O3-c32";
+    spoil(&mut run, small, |t| t.validity.state = State::Suspect);
+    let found = part(&of(&run, "grpc-thr-3-10x"), "throughput O3").clone();
+    assert_eq!(found.verdict, Verdict::Inconclusive);
+    assert!(
+        found.reason.contains("no block of it was undisturbed"),
+        "{}",
+        found.reason
     );
 }
 
