@@ -82,19 +82,17 @@ impl Trouble {
         }
     }
 
-    /// Under which guards it is run, the unguarded call first. A hang has those that decide; a crash has the breaker, for
-    /// which its errors are enough.
+    /// Under which guards it is run, the unguarded call first. What tells a breaker of slowness is for the slow phase alone.
     pub fn guards(self) -> &'static [Guard] {
         match self {
             Self::Slow => &Guard::ALL,
-            Self::Hang => &[
+            Self::Hang | Self::Crash => &[
                 Guard::None,
                 Guard::Timeout,
                 Guard::Breaker,
                 Guard::Bulkhead,
                 Guard::All,
             ],
-            Self::Crash => &[Guard::None, Guard::Breaker],
         }
     }
 }

@@ -192,13 +192,32 @@ fn a_crash_is_told_beside_and_decides_nothing() {
 }
 
 #[test]
-fn every_guard_that_decides_is_run_in_every_trouble_that_does() {
+fn after_a_crash_each_guard_is_told_beside_and_one_that_holds_catalogues_up_shows() {
+    let run = with_came(planted(200, 1_250), Trouble::Crash, Guard::Bulkhead, 1_000);
+    let row = verdict(&run, "breaker");
+    assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
+    for (guard, came) in [
+        ("a timeout", 3_750),
+        ("a circuit breaker", 3_750),
+        ("a bulkhead", 3_000),
+        ("all three", 3_750),
+    ] {
+        for over in SYNC {
+            let words = format!("With inventory dead, over {over} with {guard}, {came} of 3750");
+            assert!(row.reason.contains(&words), "{words}: {}", row.reason);
+        }
+    }
+}
+
+#[test]
+fn every_guard_that_decides_is_run_in_every_trouble_and_that_of_slowness_alone_in_a_slow_phase() {
     for trouble in Trouble::ALL {
         let guards = trouble.guards();
         assert_eq!(guards[0], Guard::None);
-        let decides = Trouble::DECIDE.contains(&trouble);
         let all_there = Guard::DECIDE.iter().all(|guard| guards.contains(guard));
-        assert_eq!(decides, all_there, "{trouble:?}");
+        assert!(all_there, "{trouble:?}");
+        let of_slowness = guards.contains(&Guard::BreakerAndTimeout);
+        assert_eq!(of_slowness, trouble == Trouble::Slow, "{trouble:?}");
     }
 }
 
@@ -231,7 +250,7 @@ fn what_is_late_is_not_prompt_though_it_came() {
 fn every_cell_has_a_row_and_a_run_without_a_probe_is_not_measured() {
     let mut run = planted(200, 300);
     for table in tables(&run) {
-        assert_eq!(table.rows.len(), 26, "{}", table.title);
+        assert_eq!(table.rows.len(), 32, "{}", table.title);
         for row in &table.rows {
             assert_eq!(row.len(), table.columns.len(), "{}", table.title);
         }
