@@ -198,7 +198,7 @@ pub static CLAIMS: [Claim; 45] = [
         source: "002",
         statement: "growing queues are the canary of downstream failure",
         rules: &[Effect(2.0)],
-        by_construction: false,
+        by_construction: true,
         experiment: Some("slow"),
         judged_on: "time from fault to an alarm on backlog against one on p99 and one on errors, at an equal false-alarm rate",
     },

@@ -30,7 +30,7 @@ fn trial(trouble: Trouble, over: &str, guard: Guard, block: u32, came: u64) -> T
     let name = topology(trouble, over, guard);
     trial.experiment = EXPERIMENT.into();
     trial.cell.id = name.clone();
-    trial.cell.slow = None;
+    (trial.cell.slow, trial.cell.timeout_ms) = (None, Some(500));
     trial.phases[1].name = trouble.name().into();
     trial.cell.factors.insert("topology".into(), name);
     trial.probe = Some(Probe {
@@ -158,9 +158,15 @@ fn one_guard_that_does_not_refutes_and_is_named() {
 fn a_catalogue_known_only_as_a_bound_still_shows_the_cascade() {
     let row = verdict(&planted(200, 1_250), "cascade");
     assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
-    assert!(row.reason.contains("at least"), "{}", row.reason);
+    for words in [
+        "at least",
+        "that bound is the set-up's, the probe's deadline of 500 ms",
+    ] {
+        assert!(row.reason.contains(words), "{}", row.reason);
+    }
     let calm = verdict(&planted(1_250, 1_250), "cascade");
     assert_eq!(calm.verdict, Verdict::Refuted, "{calm:?}");
+    assert!(!calm.reason.contains("the probe's deadline"), "{calm:?}");
 }
 
 #[test]
