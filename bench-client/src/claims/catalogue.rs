@@ -173,7 +173,7 @@ pub static CLAIMS: [Claim; 45] = [
         rules: &[AllOf, Equal, Never],
         by_construction: false,
         experiment: Some("slow"),
-        judged_on: "accept latency while the consumer is slow (200 ms an order) and stopped; and a full queue, a memory alarm, a full client buffer",
+        judged_on: "accept p50 and p99, and publishes that are not confirmed, while the consumer is slow (200 ms an order, bounded workers) and stopped; publishes that are not confirmed with a full queue and a memory alarm, and that find no room in a full client buffer; ten times slower is shown beside it",
     },
     Claim {
         id: "slow-200ms",
@@ -198,7 +198,7 @@ pub static CLAIMS: [Claim; 45] = [
         source: "002",
         statement: "growing queues are the canary of downstream failure",
         rules: &[Effect(2.0)],
-        by_construction: false,
+        by_construction: true,
         experiment: Some("slow"),
         judged_on: "time from fault to an alarm on backlog against one on p99 and one on errors, at an equal false-alarm rate",
     },
@@ -272,7 +272,7 @@ pub static CLAIMS: [Claim; 45] = [
         rules: &[Equal],
         by_construction: false,
         experiment: Some("chain"),
-        judged_on: "chain with one hop replaced by queue or stream, against the chain without it",
+        judged_on: "chain of two with a third service published to over queue or stream, against the chain without it",
     },
     Claim {
         id: "breaker",
@@ -308,7 +308,7 @@ pub static CLAIMS: [Claim; 45] = [
         rules: &[AllOf],
         by_construction: false,
         experiment: Some("hybrid"),
-        judged_on: "checkout success and p99, all-sync against hybrid; the rest completes later",
+        judged_on: "checkout success, all-sync against hybrid, with its p99 beside it; the rest completes later",
     },
     Claim {
         id: "order-key",

@@ -2,11 +2,13 @@
 //! the rest published, while inventory is away. Each cell is a topology whose name says which of the two it is.
 
 use super::combine::Judged;
-use super::outage::{DOWN, DOWN_SHARE, checkouts, missing, of_topology, published, succeeded};
+use super::outage::{
+    DOWN, DOWN_SHARE, checkouts, missing, of_median_block, of_topology, published, succeeded,
+};
 use super::part::{counted, not_measured, number, share};
 use super::samples::{CellTrials, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
-use crate::results::{Run, Table, Value};
+use crate::results::{Percentile, Run, Table, Value};
 
 /// What is judged here.
 pub const JUDGES: &[Judge] = &[Judge {
@@ -51,7 +53,10 @@ fn parts(run: &Run) -> Vec<Judged> {
         let [survives, later] = names;
         let sold = succeeded(cell, DOWN);
         parts.push(share(cell, survives, sold, SURVIVES..=1.0, |found| {
-            format!("with the rest published over {broker}: {found}, orders succeeded while {AWAY} was away")
+            format!(
+                "with the rest published over {broker}: {found}, orders succeeded while {AWAY} was away{}",
+                p99(cell)
+            )
         }));
         parts.push(done_later(cell, later, broker));
     }
@@ -69,11 +74,22 @@ fn goes_down(run: &Run, all: &[CellTrials<'_>]) -> Judged {
             0.0..=DOWN_SHARE,
             |found| {
                 format!(
-                    "with everything waited for: {found}, orders succeeded while {AWAY} was away"
+                    "with everything waited for: {found}, orders succeeded while {AWAY} was away{}",
+                    p99(cell)
                 )
             },
         ),
     }
+}
+
+/// What checkout took meanwhile over all that were planned, in words: it stands beside the share and decides nothing.
+fn p99(cell: &CellTrials<'_>) -> String {
+    let Some(sample) = of_median_block(cell, DOWN, Percentile::P99) else {
+        return "; too few for an accept p99".into();
+    };
+    let bound = if sample.at_least { "at least " } else { "" };
+    let ms = number(sample.value / 1e6);
+    format!("; accept p99 of all planned {bound}{ms} ms")
 }
 
 /// Confirmed for all that comes later, and of these never delivered; none where a ledger could not be read.
@@ -173,6 +189,40 @@ mod tests {
         let row = verdict(&planted());
         assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
         assert_eq!(row.parts.len(), 5);
+    }
+
+    #[test]
+    fn the_p99_of_checkout_is_said_and_stands_in_its_table_with_what_is_no_figure() {
+        let in_the_outage = |change: fn(&mut crate::results::Latency)| {
+            let mut run = planted();
+            for trial in &mut run.trials {
+                if trial.cell.id == over("queue") {
+                    change(&mut trial.phases[1].accept_ns);
+                }
+            }
+            let reason = verdict(&run).parts[1].reason.clone();
+            let table = tables(&run).swap_remove(0);
+            assert!(
+                table
+                    .rows
+                    .iter()
+                    .all(|row| row.len() == table.columns.len())
+            );
+            let column = table.columns.len() - 1;
+            assert!(table.columns[column].name.starts_with("accept p99"));
+            let name = Value::from(over("queue"));
+            let row = table.rows.iter().find(|row| row[0] == name).unwrap();
+            (reason, row[column].clone())
+        };
+        let (reason, shown) = in_the_outage(|_| ());
+        assert!(reason.contains("accept p99 of all planned 2.0"), "{reason}");
+        assert!(matches!(shown, Value::Number(ms) if (2.0..2.1).contains(&ms)));
+        let (reason, shown) = in_the_outage(|accept| accept.at_least = vec![Percentile::P99]);
+        assert!(reason.contains("planned at least 2.0"), "{reason}");
+        assert!(matches!(shown, Value::Interval { high: None, .. }));
+        let (reason, shown) = in_the_outage(|accept| accept.p99 = None);
+        assert!(reason.contains("too few for an accept p99"), "{reason}");
+        assert!(matches!(shown, Value::Missing(_)));
     }
 
     #[test]

@@ -111,6 +111,12 @@ fn error(
         says: &says,
     };
     let mut judged = part::judge(run, &question, broker, grpc);
+    let timed_out = |t: &Trial| usual(t).is_some_and(|seen| seen.error == TIMEOUT);
+    if judged.part.verdict != Verdict::NotMeasured && broker.kept().any(timed_out) {
+        let deadline = (broker.cell.timeout_ms).map_or(String::new(), |ms| format!(" of {ms} ms"));
+        let why = format!("; how late is the set-up's, a call's timeout{deadline}");
+        judged.part.reason.push_str(&why);
+    }
     let only = |c: &CellTrials<'_>, wanted: bool| {
         c.kept().count() >= 2
             && c.kept()

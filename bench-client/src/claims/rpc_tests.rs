@@ -130,6 +130,13 @@ fn dearer_slower_and_told_later_over_every_broker_holds() {
         "{}",
         error.reason
     );
+    assert!(
+        error
+            .reason
+            .contains("how late is the set-up's, a call's timeout of 500 ms"),
+        "{}",
+        error.reason
+    );
     assert!(error.low.unwrap() > 400.0, "490 ms against 1 ms: {error:?}");
 }
 

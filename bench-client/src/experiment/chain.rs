@@ -24,6 +24,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     analysis: chain::tables,
 };
 
+/// Hops of the chains whose tail or floor is measured: the longest decides, and a shorter one shows the way to it.
+const LENGTHS: [usize; 3] = [1, 3, LONGEST];
 /// Whole chains go over these.
 const CHAINS: [Transport; 2] = [Transport::Rest, Transport::Grpc];
 /// The hop behind them is published over these.
@@ -45,13 +47,11 @@ fn groups(suite: Suite) -> Vec<Group> {
         let chain = Chain::of(hops, Kind::Fail);
         groups.push(CHAINS.map(|over| size.cell(over, chain)).into());
     }
-    for kind in [Kind::Smooth, Kind::Spike] {
-        let ends = [1, LONGEST].map(|hops| Chain::of(hops, kind));
-        let cells = ends.map(|chain| CHAINS.map(|over| size.cell(over, chain)));
+    for kind in [Kind::Smooth, Kind::Spike, Kind::Floor] {
+        let chains = LENGTHS.map(|hops| Chain::of(hops, kind));
+        let cells = chains.map(|chain| CHAINS.map(|over| size.cell(over, chain)));
         groups.push(cells.concat());
     }
-    let floor = Chain::of(LONGEST, Kind::Floor);
-    groups.push(CHAINS.map(|over| size.cell(over, floor)).into());
     for over in CHAINS {
         // With and without the published hop beside each other, and once the same twice.
         let base = size.cell(over, Chain::of(BASE, Kind::Smooth));

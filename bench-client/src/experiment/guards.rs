@@ -75,8 +75,9 @@ fn between(guard: Guard) -> Guards {
 /// Under which guards a suite looks at a trouble.
 fn guards_of(suite: Suite, trouble: Trouble) -> &'static [Guard] {
     match (suite, trouble) {
-        // For a look: the breaker that a crash opens and a hang does not, and all that turn away there.
+        // For a look: the breaker that a crash opens and a hang does not, and all that turn away in both.
         (Suite::Quick, Trouble::Hang) => &[Guard::Breaker, Guard::All],
+        (Suite::Quick, Trouble::Crash) => &[Guard::None, Guard::Breaker, Guard::All],
         _ => trouble.guards(),
     }
 }
@@ -211,13 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn the_suites_differ_in_the_hang_alone() {
+    fn the_quick_suite_leaves_out_guards_of_a_hang_and_of_a_crash_alone() {
         let counts = |suite: Suite| Trouble::ALL.map(|trouble| guards_of(suite, trouble).len());
-        assert_eq!(counts(Suite::Quick), [6, 2, 2]);
-        assert_eq!(counts(Suite::Faults), [6, 5, 2]);
-        let all = Trouble::Hang.guards();
-        let mut quick = guards_of(Suite::Quick, Trouble::Hang).iter();
-        assert!(quick.all(|guard| all.contains(guard)));
+        assert_eq!(counts(Suite::Quick), [6, 2, 3]);
+        for suite in [Suite::Faults, Suite::Wide] {
+            assert_eq!(counts(suite), [6, 5, 5]);
+        }
+        for trouble in Trouble::ALL {
+            let all = trouble.guards();
+            let mut quick = guards_of(Suite::Quick, trouble).iter();
+            assert!(quick.all(|guard| all.contains(guard)));
+        }
     }
 
     #[test]

@@ -67,8 +67,9 @@ fn lengths(suite: Suite) -> [u64; 4] {
         // Named by itself, for a look.
         Suite::Quick => [300, 1_000, 1_000, 500],
         Suite::Wide => [1_000, 5_000, 4_000, 4_000],
-        // Half as long as a look in peace would take: eight cells share a minute.
-        _ => [500, 2_500, 2_500, 1_500],
+        // As long a slowness and as much time to come back; what is well before and later is cut short: eight cells share a
+        // minute and a half.
+        _ => [500, 5_000, 4_000, 1_500],
     }
 }
 

@@ -7,9 +7,10 @@ use super::support::{and_brokers, judged_with_reasons, list, rows, sound, with_b
 fn a_chain_joins_the_ledgers_of_all_its_services_and_its_claims_are_judged() {
     let run = sound("chain", &and_brokers("rest,grpc"), 4);
     assert_eq!(list(&run, "skipped").len(), 0, "{}", run["skipped"]);
-    // N = 1 … 5 twice; 1, 2 and 5 smooth hops and 1 and 5 with spikes twice; a floor each; each broker behind each chain.
+    // N = 1 … 5 twice; 1, 2, 3 and 5 smooth hops and 1, 3 and 5 with spikes twice; 1, 3 and 5 of the floor twice; each broker
+    // behind each chain.
     let behind = if with_brokers() { 4 } else { 0 };
-    assert_eq!([0, 1, 2, 3].map(|at| rows(&run, at)), [10, 10, 2, behind]);
+    assert_eq!([0, 1, 2, 3].map(|at| rows(&run, at)), [10, 14, 6, behind]);
     for trial in list(&run, "trials") {
         let (id, ledger) = (&trial["cell"]["id"], &trial["ledger"]);
         let services: usize = trial["cell"]["factors"]["services"]

@@ -82,19 +82,17 @@ impl Trouble {
         }
     }
 
-    /// Under which guards it is run, the unguarded call first. A hang has those that decide; a crash has the breaker, for
-    /// which its errors are enough.
+    /// Under which guards it is run, the unguarded call first. What tells a breaker of slowness is for the slow phase alone.
     pub fn guards(self) -> &'static [Guard] {
         match self {
             Self::Slow => &Guard::ALL,
-            Self::Hang => &[
+            Self::Hang | Self::Crash => &[
                 Guard::None,
                 Guard::Timeout,
                 Guard::Breaker,
                 Guard::Bulkhead,
                 Guard::All,
             ],
-            Self::Crash => &[Guard::None, Guard::Breaker],
         }
     }
 }
@@ -240,7 +238,16 @@ fn cascades(
         below: &|trial| waited(trial, BEFORE, Percentile::P50),
         says: &says,
     };
-    part::judge(run, &question, cell, cell)
+    let mut judged = part::judge(run, &question, cell, cell);
+    let is_bound = |trial: &Trial| {
+        waited(trial, trouble.name(), Percentile::P50).is_some_and(|found| found.at_least)
+    };
+    if judged.part.verdict != Verdict::NotMeasured && cell.kept().any(is_bound) {
+        let deadline = (cell.cell.timeout_ms).map_or(String::new(), |ms| format!(" of {ms} ms"));
+        let why = format!("; that bound is the set-up's, the probe's deadline{deadline}");
+        judged.part.reason.push_str(&why);
+    }
+    judged
 }
 
 /// breaker: the catalogue comes as if nothing were wrong, with each guard alone and with all; against none, where it must

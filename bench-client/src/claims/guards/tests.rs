@@ -30,7 +30,7 @@ fn trial(trouble: Trouble, over: &str, guard: Guard, block: u32, came: u64) -> T
     let name = topology(trouble, over, guard);
     trial.experiment = EXPERIMENT.into();
     trial.cell.id = name.clone();
-    trial.cell.slow = None;
+    (trial.cell.slow, trial.cell.timeout_ms) = (None, Some(500));
     trial.phases[1].name = trouble.name().into();
     trial.cell.factors.insert("topology".into(), name);
     trial.probe = Some(Probe {
@@ -158,9 +158,15 @@ fn one_guard_that_does_not_refutes_and_is_named() {
 fn a_catalogue_known_only_as_a_bound_still_shows_the_cascade() {
     let row = verdict(&planted(200, 1_250), "cascade");
     assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
-    assert!(row.reason.contains("at least"), "{}", row.reason);
+    for words in [
+        "at least",
+        "that bound is the set-up's, the probe's deadline of 500 ms",
+    ] {
+        assert!(row.reason.contains(words), "{}", row.reason);
+    }
     let calm = verdict(&planted(1_250, 1_250), "cascade");
     assert_eq!(calm.verdict, Verdict::Refuted, "{calm:?}");
+    assert!(!calm.reason.contains("the probe's deadline"), "{calm:?}");
 }
 
 #[test]
@@ -192,13 +198,32 @@ fn a_crash_is_told_beside_and_decides_nothing() {
 }
 
 #[test]
-fn every_guard_that_decides_is_run_in_every_trouble_that_does() {
+fn after_a_crash_each_guard_is_told_beside_and_one_that_holds_catalogues_up_shows() {
+    let run = with_came(planted(200, 1_250), Trouble::Crash, Guard::Bulkhead, 1_000);
+    let row = verdict(&run, "breaker");
+    assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
+    for (guard, came) in [
+        ("a timeout", 3_750),
+        ("a circuit breaker", 3_750),
+        ("a bulkhead", 3_000),
+        ("all three", 3_750),
+    ] {
+        for over in SYNC {
+            let words = format!("With inventory dead, over {over} with {guard}, {came} of 3750");
+            assert!(row.reason.contains(&words), "{words}: {}", row.reason);
+        }
+    }
+}
+
+#[test]
+fn every_guard_that_decides_is_run_in_every_trouble_and_that_of_slowness_alone_in_a_slow_phase() {
     for trouble in Trouble::ALL {
         let guards = trouble.guards();
         assert_eq!(guards[0], Guard::None);
-        let decides = Trouble::DECIDE.contains(&trouble);
         let all_there = Guard::DECIDE.iter().all(|guard| guards.contains(guard));
-        assert_eq!(decides, all_there, "{trouble:?}");
+        assert!(all_there, "{trouble:?}");
+        let of_slowness = guards.contains(&Guard::BreakerAndTimeout);
+        assert_eq!(of_slowness, trouble == Trouble::Slow, "{trouble:?}");
     }
 }
 
@@ -231,7 +256,7 @@ fn what_is_late_is_not_prompt_though_it_came() {
 fn every_cell_has_a_row_and_a_run_without_a_probe_is_not_measured() {
     let mut run = planted(200, 300);
     for table in tables(&run) {
-        assert_eq!(table.rows.len(), 26, "{}", table.title);
+        assert_eq!(table.rows.len(), 32, "{}", table.title);
         for row in &table.rows {
             assert_eq!(row.len(), table.columns.len(), "{}", table.title);
         }

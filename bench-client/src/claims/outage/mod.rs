@@ -6,7 +6,7 @@ mod tables;
 pub(super) mod tests;
 
 pub use tables::tables;
-pub(super) use tables::{checkouts, p50};
+pub(super) use tables::{checkouts, of_median_block, p50};
 
 use super::combine::Judged;
 use super::part::{counted, not_measured, number, share};

@@ -9,7 +9,7 @@ const BLOCKS: u32 = 3;
 /// Orders planned in the last phase.
 const PLANNED: u64 = 450;
 
-/// Half a second well, 2.5 s slow, 4 s well again; so many orders of the last phase succeed.
+/// Half a second well, 5 s slow, 5.5 s well again; so many orders of the last phase succeed.
 fn trial(over: &str, policy: Policy, block: u32, succeed: u64) -> Trial {
     let mut trial = fixture::slow(over, block, 1_000_000, 1_000_000, 0);
     trial.experiment = EXPERIMENT.into();
@@ -20,9 +20,9 @@ fn trial(over: &str, policy: Policy, block: u32, succeed: u64) -> Trial {
     factors.insert("topology".into(), topology(policy));
     let edges = [
         (0.0, 0.5, 150, 150),
-        (0.5, 3.0, 750, 15),
-        (3.0, 5.5, 750, succeed),
-        (5.5, 7.0, PLANNED, succeed),
+        (0.5, 5.5, 1_500, 30),
+        (5.5, 9.5, 1_200, succeed),
+        (9.5, 11.0, PLANNED, succeed),
     ];
     trial.phases = PHASES
         .into_iter()
@@ -37,8 +37,8 @@ fn trial(over: &str, policy: Policy, block: u32, succeed: u64) -> Trial {
             ..Phase::default()
         })
         .collect();
-    let until = if succeed == PLANNED { 42 } else { 70 };
-    trial.series = (0..70)
+    let until = if succeed == PLANNED { 67 } else { 110 };
+    trial.series = (0..110)
         .map(|bin| SeriesBin {
             start_s: f64::from(bin) / 10.0,
             width_s: 0.1,
@@ -47,13 +47,13 @@ fn trial(over: &str, policy: Policy, block: u32, succeed: u64) -> Trial {
         })
         .collect();
     let attempts = match policy {
-        Policy::NoRetry => 2_100,
-        Policy::Budget => 2_310,
-        _ => 7_980,
+        Policy::NoRetry => 3_300,
+        Policy::Budget => 3_630,
+        _ => 12_540,
     };
-    let retried = attempts - 2_100;
+    let retried = attempts - 3_300;
     let calls = HopCalls {
-        calls: 2_100,
+        calls: 3_300,
         attempts,
         retried,
         ..HopCalls::default()
@@ -66,7 +66,7 @@ fn trial(over: &str, policy: Policy, block: u32, succeed: u64) -> Trial {
     let behind = Hop {
         service: BEHIND.into(),
         effects: Effects {
-            applied: 2_100,
+            applied: 3_300,
             repeated: match policy {
                 Policy::Idempotent | Policy::Deadline => 0,
                 _ => retried,
@@ -129,7 +129,7 @@ fn it_holds_where_goodput_stays_away_and_says_what_the_others_do() {
     for words in [
         "rest, 3 immediate retries: after the slowness, goodput without retries was at least 450× that with them (100 % against 0.00 %; 3.80 attempts per order)",
         "3 retries within a budget of 10 %: 100 % of the last phase's orders succeeded, at 1.10 attempts per order",
-        "Immediate retries had the work of an order done again 17640 times, with an idempotency key 0 times.",
+        "Immediate retries had the work of an order done again 27720 times, with an idempotency key 0 times.",
         "Scope: Rust",
     ] {
         let all = format!("{said} {}", row.reason);
@@ -190,16 +190,16 @@ fn without_goodput_to_compare_with_nothing_is_decided() {
 
 #[test]
 fn formulas_say_which_policy_comes_back() {
-    let (rate, slow) = (PerSecond(RATE), Duration::from_millis(2_500));
+    let (rate, slow) = (PerSecond(RATE), Duration::from_secs(5));
     let after = |policy: Policy| match policy.outlook(rate, slow) {
         Outlook::ComesBack(after) => Some(after.as_secs_f64()),
         _ => None,
     };
-    // (300 − 20)·2.5 = 700 wait, and 800 − 300 are done of them each second; with a budget (330 − 20)·2.5 and 800 − 330.
+    // (300 − 20)·5 = 1,400 wait, and 800 − 300 are done of them each second; with a budget (330 − 20)·5 and 800 − 330.
     let near = |found: Option<f64>, expected: f64| (found.unwrap() - expected).abs() < 1e-6;
-    assert!(near(after(Policy::NoRetry), 1.4));
-    assert!(near(after(Policy::Idempotent), 1.4));
-    assert!(near(after(Policy::Budget), 775.0 / 470.0));
+    assert!(near(after(Policy::NoRetry), 2.8));
+    assert!(near(after(Policy::Idempotent), 2.8));
+    assert!(near(after(Policy::Budget), 1_550.0 / 470.0));
     for policy in [Policy::Immediate, Policy::Backoff] {
         assert_eq!(policy.outlook(rate, slow), Outlook::StaysAway);
     }
@@ -240,12 +240,12 @@ fn the_tables_have_a_row_for_each_cell_and_set_theory_beside_it() {
         away,
     ];
     assert_eq!(said, expected);
-    // Errors end with the bin from 4.1 s to 4.2 s, 1.2 s after the slowness; or they do not.
+    // Errors end with the bin from 6.6 s to 6.7 s, 1.2 s after the slowness; or they do not.
     let last = &made[1].rows[0][9];
     assert!(
         matches!(last, Value::Interval { point, .. } if (point - 1.2).abs() < 1e-6),
         "{last:?}"
     );
     assert!(matches!(made[1].rows[1][9], Value::Missing(_)));
-    assert_eq!(made[0].rows[1][7], Value::Number(3.0 * 5_880.0));
+    assert_eq!(made[0].rows[1][7], Value::Number(3.0 * 9_240.0));
 }
