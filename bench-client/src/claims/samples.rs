@@ -26,6 +26,8 @@ pub enum Metric {
     CpuPerOp,
     /// Operations per second of CPU, of client, service and broker together.
     OrdersPerCpuSecond,
+    /// What a claim reads itself from phases or from the series, as the goodput of a phase: no A/A pair has it.
+    Own,
 }
 
 /// One block's value; perhaps only a lower bound.
@@ -58,6 +60,7 @@ impl Metric {
             Metric::CompletionP99 => "completion_p99",
             Metric::CpuPerOp => "cpu_us_per_op",
             Metric::OrdersPerCpuSecond => "orders_per_cpu_s",
+            Metric::Own => "its own figure",
         }
     }
 
@@ -77,6 +80,7 @@ impl Metric {
                 .cpu_us_per_op_total()
                 .filter(|cpu| *cpu > 0.0)
                 .map(|cpu| Sample::exact(1e6 / cpu)),
+            Metric::Own => None,
         }
     }
 }

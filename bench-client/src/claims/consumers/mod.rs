@@ -129,7 +129,8 @@ fn scales(run: &Run, broker: &str, rule: Rule) -> Judged {
     let question = Question {
         name: broker.into(),
         rule,
-        metric: Metric::Throughput,
+        // An open loop's throughput is its rate, however fast a backlog is drained.
+        metric: Metric::Own,
         above: &value,
         below: &value,
         says: &says,

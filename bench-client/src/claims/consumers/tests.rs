@@ -100,6 +100,7 @@ fn eight_consumers_drain_more_than_twice_as_fast_and_two_partitions_hold_them_ba
     assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
     for words in [
         "7.78× [7.78, 7.78] the rate of one",
+        "over 3 blocks (no A/A pair tells of it)",
         "8 consumers on 2 partitions drained 196/s",
         "accept p50 while they drained 1.",
     ] {
