@@ -1,14 +1,14 @@
 //! depth-canary, from the experiment `slow`: when would an alarm on the backlog have fired, when one on latency, when one on
 //! errors? Each alarm looks at its signal at the end of every bin of the series (100 ms), and fires above the largest
-//! value of any bin before the fault: no alarm fires in any of those bins, so all have one false-alarm rate there. Two
-//! alarms less than a bin apart are not told apart.
+//! value of any bin before the fault: no alarm fires in any of those bins, so all have one false-alarm rate there. What
+//! an alarm saw came somewhere in its bin: its time is known to the bin, and so is the ratio of two.
 
 use super::behind::{EXPERIMENT, seen};
 use super::combine::Judged;
 use super::overload::{EDGE_S, is_primary, is_stopped, is_synchronous, variant};
 use super::part::{self, Question, not_measured};
 use super::rules::Rule;
-use super::samples::{CellTrials, Metric, Sample, cells, is_base};
+use super::samples::{CellTrials, Metric, Sample, cells, figure, is_base};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Cell, Phase, Run, SeriesBin, Table, Trial, Value};
 use crate::stats::Estimate;
@@ -144,10 +144,14 @@ fn alarm(trial: &Trial, signal: Signal) -> Option<Sample> {
         .find(|(_, value)| value.is_some_and(above));
     let until = |instant: f64| ((instant - fault_s) * 1e9).round();
     Some(match fired {
-        Some((bin, _)) => Sample::exact(until(end(bin))),
+        Some((bin, _)) => {
+            // What it saw came somewhere in the bin, after its first instant.
+            let (at, width) = (until(end(bin)), (bin.width_s * 1e9).round());
+            Sample::within((at - width) * (1.0 + ROUNDING), at, at)
+        }
         None => Sample {
-            value: until(slow.end_s),
             at_least: true,
+            ..Sample::exact(until(slow.end_s))
         },
     })
 }
@@ -254,7 +258,7 @@ pub fn table(cells: &[CellTrials<'_>]) -> Table {
     ];
     let title = "When an alarm would first have fired, from the fault";
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(
-        "Geometric mean over blocks with its 95 % interval; open above where an alarm did not fire before the phase `slow` ended. Each \
+        "Geometric mean over blocks with its 95 % interval, each time known to its bin; open above where an alarm did not fire before the phase `slow` ended. Each \
          alarm looks at the end of every bin of 100 ms and fires above the largest value of any bin of the phase `before`, \
          so none fires there: one false-alarm rate for all. Accept p99 is the longest latency of those that ended in the bin, \
          as a caller's dashboard has it (20 end in one: that is their p99). Completion p99 is what a consumer's dashboard \
@@ -281,20 +285,13 @@ pub fn table(cells: &[CellTrials<'_>]) -> Table {
 /// When a signal's alarm fired, over the blocks that count, ms.
 fn fired(cell: &CellTrials<'_>, signal: Signal) -> Value {
     let alarms: Option<Vec<Sample>> = cell.kept().map(|trial| alarm(trial, signal)).collect();
-    let alarms = alarms.unwrap_or_default();
-    let times: Vec<f64> = alarms.iter().map(|alarm| alarm.value / 1e6).collect();
-    // As ratios are: a time has no interval below zero.
-    let Some(found) = Estimate::of_ratios(&times) else {
-        return Value::missing("the series of a block does not say");
+    let ms = |alarm: Sample| Sample {
+        value: alarm.value / 1e6,
+        within: alarm.within.map(|(least, most)| (least / 1e6, most / 1e6)),
+        ..alarm
     };
-    let (point, ends) = (found.point(), found.interval(LEVEL));
-    match alarms.iter().any(|alarm| alarm.at_least) {
-        true => {
-            let low = ends.map_or(point, |(low, _)| low);
-            Value::interval(point, Some((low, f64::INFINITY)))
-        }
-        false => Value::interval(point, ends),
-    }
+    let alarms: Vec<Sample> = alarms.into_iter().flatten().map(ms).collect();
+    figure(&alarms).unwrap_or_else(|| Value::missing("the series of a block does not say"))
 }
 
 /// What the catalogue took in the slow phase where it was asked for beside the orders, ms.

@@ -57,14 +57,19 @@ pub fn ratios(run: &Run) -> Vec<Ratio> {
     rows
 }
 
-/// The A/A pairs that did not pass, a sentence per pair.
+/// Whether a ratio is that of an A/A pair, also where it could not be tested: no other has an interval at that level.
+pub fn is_aa(ratio: &Ratio) -> bool {
+    ratio.level == AA_LEVEL
+}
+
+/// The A/A pairs that did not pass, a sentence per pair. One without an interval was not tested.
 pub fn failed_aa(ratios: &[Ratio]) -> Vec<String> {
     let mut pairs: Vec<(&str, Vec<String>)> = Vec::new();
     for r in ratios.iter().filter(|r| r.aa_passed == Some(false)) {
-        let found = match (r.low, r.high) {
-            (Some(low), Some(high)) => format!("{} [{low:.2}, {high:.2}]", r.metric),
-            _ => format!("{} (a single block has no interval)", r.metric),
+        let (Some(low), Some(high)) = (r.low, r.high) else {
+            continue;
         };
+        let found = format!("{} [{low:.2}, {high:.2}]", r.metric);
         match pairs.iter_mut().find(|(cell, _)| *cell == r.denominator) {
             Some((_, metrics)) => metrics.push(found),
             None => pairs.push((&r.denominator, vec![found])),
@@ -184,6 +189,10 @@ fn row(
         excluded: paired.excluded,
         mde: estimate.and_then(|e| e.minimum_detectable()),
         without_suspect: clean.as_ref().and_then(ends).map(|(low, high)| [low, high]),
-        aa_passed: is_aa.then(|| estimate.is_some_and(|e| aa::passes(&e))),
+        aa_passed: estimate
+            .as_ref()
+            .filter(|_| is_aa)
+            .and_then(aa::outcome)
+            .map(|outcome| outcome == aa::Outcome::Passed),
     })
 }

@@ -90,12 +90,7 @@ fn error(
     broker: &CellTrials<'_>,
     grpc: &CellTrials<'_>,
 ) -> Judged {
-    let after = |t: &Trial| {
-        usual(t).map(|seen| Sample {
-            value: seen.median_s * 1e9,
-            at_least: false,
-        })
-    };
+    let after = |t: &Trial| usual(t).map(|seen| Sample::exact(seen.median_s * 1e9));
     let (here, there) = (names(broker), names(grpc));
     let says = |ratio: &str| {
         format!(

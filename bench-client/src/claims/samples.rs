@@ -2,8 +2,9 @@
 //! block by block. Nothing is averaged across blocks before it is paired.
 
 use super::measured::Measured;
-use crate::results::{Cell, Latency, Percentile, Run, State, Trial};
+use crate::results::{Cell, Latency, Percentile, Run, State, Trial, Value};
 use crate::stats::Estimate;
+use crate::stats::estimate::LEVEL;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cell that keeps fewer than two thirds of its blocks has no headline (DESIGN section 6): numerator and denominator.
@@ -26,6 +27,8 @@ pub enum Metric {
     CpuPerOp,
     /// Operations per second of CPU, of client, service and broker together.
     OrdersPerCpuSecond,
+    /// What a claim reads itself from phases or from the series, as the goodput of a phase: no A/A pair has it.
+    Own,
 }
 
 /// One block's value; perhaps only a lower bound.
@@ -35,6 +38,8 @@ pub struct Sample {
     pub value: f64,
     /// The truth is at least this.
     pub at_least: bool,
+    /// Read from bins: the least and the most that the truth may be. Zero or less, and infinite, bound nothing.
+    pub within: Option<(f64, f64)>,
 }
 
 impl Sample {
@@ -43,8 +48,56 @@ impl Sample {
         Self {
             value,
             at_least: false,
+            within: None,
         }
     }
+
+    /// A value that was read from bins, and what it lies between.
+    pub fn within(least: f64, value: f64, most: f64) -> Self {
+        Self {
+            within: Some((least, most)),
+            ..Self::exact(value)
+        }
+    }
+
+    fn ends(&self) -> (f64, f64) {
+        self.within.unwrap_or((self.value, self.value))
+    }
+}
+
+/// Whether this end of what is positive is a bound.
+fn is_bound(end: f64) -> bool {
+    end.is_finite() && end > 0.0
+}
+
+/// Times or rates of a cell's blocks as one figure: their geometric mean, and the interval as far as they were read. None
+/// without one, or where one is not positive.
+pub fn figure(samples: &[Sample]) -> Option<Value> {
+    let or = |end: f64, value: f64| if is_bound(end) { end } else { value };
+    let within = |sample: &Sample| {
+        let (least, most) = sample.ends();
+        (
+            or(least, sample.value),
+            sample.value,
+            or(most, sample.value),
+        )
+    };
+    let within: Vec<(f64, f64, f64)> = samples.iter().map(within).collect();
+    let found = Estimate::of_ratios_within(&within)?;
+    let (point, ends) = (found.point(), found.interval(LEVEL));
+    let no_low = samples.iter().any(|sample| !is_bound(sample.ends().0));
+    let no_high = samples
+        .iter()
+        .any(|sample| sample.at_least || !is_bound(sample.ends().1));
+    Some(match ends {
+        None if !no_high => Value::interval(point, None),
+        ends => {
+            let (low, high) = ends.unwrap_or((point, point));
+            let low = if no_low { 0.0 } else { low };
+            let high = if no_high { f64::INFINITY } else { high };
+            Value::interval(point, Some((low, high)))
+        }
+    })
 }
 
 impl Metric {
@@ -58,6 +111,7 @@ impl Metric {
             Metric::CompletionP99 => "completion_p99",
             Metric::CpuPerOp => "cpu_us_per_op",
             Metric::OrdersPerCpuSecond => "orders_per_cpu_s",
+            Metric::Own => "its own figure",
         }
     }
 
@@ -65,8 +119,8 @@ impl Metric {
     pub fn of(self, trial: &Trial) -> Option<Sample> {
         match self {
             Metric::Throughput => Some(Sample {
-                value: trial.throughput_per_s,
                 at_least: trial.throughput_is_lower_bound,
+                ..Sample::exact(trial.throughput_per_s)
             }),
             Metric::AcceptP50 => percentile(&trial.accept_ns, Percentile::P50),
             Metric::AcceptP99 => percentile(&trial.accept_ns, Percentile::P99),
@@ -77,6 +131,7 @@ impl Metric {
                 .cpu_us_per_op_total()
                 .filter(|cpu| *cpu > 0.0)
                 .map(|cpu| Sample::exact(1e6 / cpu)),
+            Metric::Own => None,
         }
     }
 }
@@ -91,8 +146,8 @@ pub fn percentile(latency: &Latency, which: Percentile) -> Option<Sample> {
         Percentile::Max => latency.max,
     }?;
     Some(Sample {
-        value: value as f64,
         at_least: latency.at_least.contains(&which),
+        ..Sample::exact(value as f64)
     })
 }
 
@@ -201,9 +256,11 @@ pub struct Paired {
     pub blocks: Vec<(u32, f64, f64, bool)>,
     /// Blocks left out, and why.
     pub excluded: Vec<String>,
-    /// A value above the line is a lower bound.
+    /// The least and the most that a block's ratio may be, where one of its values was read from bins.
+    pub within: BTreeMap<u32, (f64, f64)>,
+    /// A value above the line is a lower bound, or one below it may be next to nothing: no upper end.
     pub above_at_least: bool,
-    /// A value below the line is a lower bound.
+    /// A value below the line is a lower bound, or one above it may be next to nothing: no lower end.
     pub below_at_least: bool,
 }
 
@@ -253,8 +310,28 @@ impl Paired {
             paired.above_at_least |= a.at_least;
             paired.below_at_least |= b.at_least;
             paired.blocks.push((*block, a.value, b.value, suspect));
+            if a.within.is_some() || b.within.is_some() {
+                paired.bound(*block, a, b);
+            }
         }
         paired
+    }
+
+    /// One value read early in its bin and the other late, and the reverse.
+    fn bound(&mut self, block: u32, above: Sample, below: Sample) {
+        let ((above_least, above_most), (below_least, below_most)) = (above.ends(), below.ends());
+        let (least, most) = (above_least / below_most, above_most / below_least);
+        self.below_at_least |= !is_bound(least);
+        self.above_at_least |= !is_bound(most);
+        // An end that is open anyway does not matter.
+        let or_point = |end: f64| {
+            if is_bound(end) {
+                end
+            } else {
+                above.value / below.value
+            }
+        };
+        self.within.insert(block, (or_point(least), or_point(most)));
     }
 
     /// Blocks with a SUSPECT trial.
@@ -267,6 +344,10 @@ impl Paired {
         let mut scaled = self.clone();
         for (_, above, ..) in &mut scaled.blocks {
             *above *= by;
+        }
+        for (least, most) in scaled.within.values_mut() {
+            *least *= by;
+            *most *= by;
         }
         scaled
     }
@@ -283,8 +364,14 @@ impl Paired {
                 .map(|(_, a, b, _)| (a - b) / unit)
                 .collect()
         };
+        let within = |(block, a, b, _): &(u32, f64, f64, bool)| {
+            let ratio = a / b;
+            let (least, most) = self.within.get(block).copied().unwrap_or((ratio, ratio));
+            (least, ratio, most)
+        };
+        let ratios: Vec<(f64, f64, f64)> = self.used(with_suspect).map(within).collect();
         Some(Measured {
-            ratio: Estimate::of_ratios(&self.ratios(with_suspect))?,
+            ratio: Estimate::of_ratios_within(&ratios)?,
             difference_ms: unit.and_then(|unit| Estimate::of_values(&differences(unit))),
             open_low: self.below_at_least,
             open_high: self.above_at_least,

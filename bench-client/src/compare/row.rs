@@ -86,6 +86,8 @@ impl Samples {
             | Metric::AcceptP99
             | Metric::CompletionP50
             | Metric::CompletionP99 => (Verdict::Faster, Verdict::Slower),
+            // Only its claim knows which way is the better one.
+            Metric::Own => return Verdict::Undecided,
         };
         match self.interval() {
             (Some(low), _) if low > 1.0 => more,

@@ -29,18 +29,24 @@ const TRANSPORTS: [Transport; 4] = [
     Transport::Stream,
 ];
 
+/// A transport's classes next to each other: each is set against the same transport's `process`.
 fn groups(suite: Suite) -> Vec<Group> {
     let cell = |transport, durability| Cell {
         durability,
         ..open(suite, transport, SMALL, RATE)
     };
-    let mut groups: Vec<Group> = [Durability::Process, Durability::None, Durability::Power]
-        .into_iter()
-        .map(|class| TRANSPORTS.map(|transport| cell(transport, class)).into())
-        .collect();
-    // RabbitMQ's own class: confirmed from memory.
-    groups[1].push(cell(Transport::Queue, Durability::Memory));
-    groups
+    let of = |transport: Transport| -> Group {
+        let mut classes = vec![Durability::Process, Durability::None, Durability::Power];
+        if transport == Transport::Queue {
+            // RabbitMQ's own: confirmed from memory.
+            classes.push(Durability::Memory);
+        }
+        classes
+            .into_iter()
+            .map(|class| cell(transport, class))
+            .collect()
+    };
+    TRANSPORTS.map(of).into()
 }
 
 fn analysis(run: &Run) -> Vec<Table> {
@@ -107,6 +113,22 @@ fn find<'a, 'r>(
 mod tests {
     use super::*;
     use crate::claims::fixture;
+
+    #[test]
+    fn a_group_is_one_transport_in_every_class_that_it_has() {
+        for suite in [Suite::Quick, Suite::Full, Suite::Wide] {
+            let groups = groups(suite);
+            assert_eq!(groups.len(), TRANSPORTS.len());
+            for (group, transport) in groups.iter().zip(TRANSPORTS) {
+                assert!(group.iter().all(|cell| cell.transport == transport));
+                let classes: Vec<Durability> = group.iter().map(|cell| cell.durability).collect();
+                let has = |class| classes.contains(&class);
+                assert!(has(Durability::Process) && has(Durability::None));
+                assert!(has(Durability::Power));
+                assert_eq!(has(Durability::Memory), transport == Transport::Queue);
+            }
+        }
+    }
 
     #[test]
     fn a_class_is_set_against_the_same_transports_process() {

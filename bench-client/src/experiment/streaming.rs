@@ -147,10 +147,8 @@ fn load(cell: &results::Cell) -> String {
 
 fn wire(trial: &Trial) -> Option<Sample> {
     let legs = &trial.bytes.wire;
-    (!legs.is_empty()).then(|| Sample {
-        value: legs.values().map(|leg| leg.sent + leg.received).sum(),
-        at_least: false,
-    })
+    (!legs.is_empty())
+        .then(|| Sample::exact(legs.values().map(|leg| leg.sent + leg.received).sum()))
 }
 
 fn over_blocks(cell: &CellTrials<'_>, figure: &dyn Fn(&Trial) -> Option<Sample>) -> Value {

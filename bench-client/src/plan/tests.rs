@@ -185,6 +185,25 @@ fn on_a_disk_that_does_not_flush_only_class_power_is_left_out() {
 }
 
 #[test]
+fn what_surviving_costs_is_measured_beside_the_same_transports_process() {
+    let durability = find("durability").unwrap();
+    let alone = Plan::new(&[durability], Suite::Full, &Transport::ALL, Some(3), 1);
+    for part in alone.parts() {
+        let transports: BTreeSet<&str> = part.iter().map(|p| p.cell.transport.name()).collect();
+        assert_eq!(transports.len(), 1, "{transports:?}");
+    }
+    // Its `process` runs with the ladder's light rung, and the other classes join it there.
+    for block in &whole(Suite::Full).blocks {
+        let mine = |p: &&Planned| {
+            let mut asked = std::iter::once(&p.experiment).chain(&p.shared_with);
+            asked.any(|name| name == "durability")
+        };
+        let parts: BTreeSet<usize> = block.iter().filter(mine).map(|p| p.part).collect();
+        assert!(parts.len() <= 1, "{parts:?}");
+    }
+}
+
+#[test]
 fn the_full_suite_fits_its_budget_with_a_minute_to_warm_the_brokers() {
     let time = whole(Suite::Full).expected_time();
     assert!(

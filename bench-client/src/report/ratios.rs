@@ -3,6 +3,7 @@
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, interval, maybe};
 use crate::claims::part::number;
+use crate::claims::ratios::is_aa;
 use crate::claims::samples::{cells, experiments};
 use crate::results::{Ratio, Run};
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ pub(super) fn table(document: &mut Document, run: &Run) {
     document.heading("Ratios, paired by block");
     let unsustained = unsustained(run);
     let is_left_out = |r: &&Ratio| {
-        r.aa_passed.is_none()
+        !is_aa(r)
             && [&r.numerator, &r.denominator]
                 .iter()
                 .any(|cell| unsustained.contains(cell.as_str()))
@@ -32,6 +33,7 @@ pub(super) fn table(document: &mut Document, run: &Run) {
                 text: "A/A failed".into(),
                 tone: Tone::Bad,
             },
+            None if is_aa(r) => Cell::from("A/A not tested"),
             None => Cell::from(""),
         };
         let finds = r.mde.map_or(NOTHING.into(), |mde| {

@@ -182,7 +182,8 @@ pub struct Ratio {
     /// The interval without SUSPECT blocks, where there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_suspect: Option<[f64; 2]>,
-    /// An A/A pair: whether it passed; null on every other ratio.
+    /// An A/A pair: whether it passed; null where it could not be tested (fewer than two blocks gave a value), and on every
+    /// other ratio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aa_passed: Option<bool>,
 }

@@ -22,22 +22,57 @@ fn student(df: f64) -> StudentsT {
 /// A mean over blocks with its standard error; for ratios, on the log scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    mean: f64,
-    /// Standard error; none with a single observation, zero for what is known exactly.
-    se: Option<f64>,
+    mean: Mean,
+    /// That of the least that each observation may be; the mean itself unless they were read to so much only.
+    least: Mean,
+    /// That of the most.
+    most: Mean,
     n: usize,
     /// Degrees of freedom of the standard error.
     df: f64,
     log: bool,
 }
 
+/// Over blocks; of ratios, of their logarithms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Mean {
+    at: f64,
+    /// Standard error; none with a single observation, zero for what is known exactly.
+    se: Option<f64>,
+}
+
 impl Estimate {
+    fn at(mean: Mean, n: usize, df: f64, log: bool) -> Self {
+        Self {
+            mean,
+            least: mean,
+            most: mean,
+            n,
+            df,
+            log,
+        }
+    }
+
     /// From one ratio per block. None if there is none, or one is not a positive number.
     pub fn of_ratios(ratios: &[f64]) -> Option<Self> {
         if ratios.iter().any(|r| !(r.is_finite() && *r > 0.0)) {
             return None;
         }
         Self::over(ratios.iter().map(|r| r.ln()), true)
+    }
+
+    /// From the least, the value and the most of one ratio per block, for what was read to so much only: its interval
+    /// is the hull of those of all three, so that blocks which agree to the bin are not taken for certain. None as of ratios.
+    pub fn of_ratios_within(ratios: &[(f64, f64, f64)]) -> Option<Self> {
+        let of = |read: fn(&(f64, f64, f64)) -> f64| {
+            let ratios: Vec<f64> = ratios.iter().map(read).collect();
+            Self::of_ratios(&ratios)
+        };
+        Some(Self {
+            least: of(|ratio| ratio.0)?.mean,
+            most: of(|ratio| ratio.2)?.mean,
+            ..of(|ratio| ratio.1)?
+        })
     }
 
     /// From one difference (or any other value) per block.
@@ -50,12 +85,12 @@ impl Estimate {
 
     /// A ratio that was counted, not sampled: its interval is the point.
     pub fn exact_ratio(ratio: f64) -> Option<Self> {
-        (ratio.is_finite() && ratio > 0.0).then(|| Self {
-            mean: ratio.ln(),
-            se: Some(0.0),
-            n: 1,
-            df: 1.0,
-            log: true,
+        (ratio.is_finite() && ratio > 0.0).then(|| {
+            let mean = Mean {
+                at: ratio.ln(),
+                se: Some(0.0),
+            };
+            Self::at(mean, 1, 1.0, true)
         })
     }
 
@@ -81,13 +116,12 @@ impl Estimate {
                 Some((squared.sqrt(), if df.is_finite() { df } else { 1.0 }))
             }
         };
-        Some(Self {
-            mean: above.mean - below.mean,
+        let mean = Mean {
+            at: above.mean - below.mean,
             se: spread.map(|(se, _)| se),
-            n: (above.n + below.n) as usize,
-            df: spread.map_or(1.0, |(_, df)| df),
-            log: true,
-        })
+        };
+        let df = spread.map_or(1.0, |(_, df)| df);
+        Some(Self::at(mean, (above.n + below.n) as usize, df, true))
     }
 
     fn over(values: impl Iterator<Item = f64> + Clone, log: bool) -> Option<Self> {
@@ -100,21 +134,16 @@ impl Estimate {
             let squares: f64 = values.map(|v| (v - mean).powi(2)).sum();
             (squares / (n - 1) as f64 / n as f64).sqrt()
         });
-        Some(Self {
-            mean,
-            se,
-            n,
-            df: n as f64 - 1.0,
-            log,
-        })
+        Some(Self::at(Mean { at: mean, se }, n, n as f64 - 1.0, log))
     }
 
     /// The same point, as if it were known exactly.
     pub fn exact(self) -> Self {
-        Self {
+        let known = Mean {
             se: Some(0.0),
-            ..self
-        }
+            ..self.mean
+        };
+        Self::at(known, self.n, self.df, self.log)
     }
 
     /// Observations.
@@ -124,24 +153,35 @@ impl Estimate {
 
     /// The mean; of ratios, their geometric mean.
     pub fn point(&self) -> f64 {
-        self.back(self.mean)
+        self.back(self.mean.at)
     }
 
     /// The two-sided interval; none with a single observation.
     pub fn interval(&self, level: f64) -> Option<(f64, f64)> {
-        let half = self.half_width(level)?;
-        Some((self.back(self.mean - half), self.back(self.mean + half)))
+        let low = |mean: Mean| Some(mean.at - self.half_width(mean, level)?);
+        let high = |mean: Mean| Some(mean.at + self.half_width(mean, level)?);
+        Some((
+            self.back(f64::min(low(self.mean)?, low(self.least)?)),
+            self.back(f64::max(high(self.mean)?, high(self.most)?)),
+        ))
     }
 
     /// The one-sided p of "the truth is at most `threshold`": small is evidence for *above*. None with a single observation.
     pub fn p_above(&self, threshold: f64) -> Option<f64> {
-        Some(1.0 - self.p_below(threshold)?)
+        let p = |mean| Some(1.0 - self.share_below(mean, threshold)?);
+        Some(f64::max(p(self.mean)?, p(self.least)?))
     }
 
     /// The one-sided p of "the truth is at least `threshold`": small is evidence for *below*.
     pub fn p_below(&self, threshold: f64) -> Option<f64> {
-        let distance = self.mean - self.scale(threshold);
-        let se = self.se?;
+        let p = |mean| self.share_below(mean, threshold);
+        Some(f64::max(p(self.mean)?, p(self.most)?))
+    }
+
+    /// The share of t below a mean's distance from a threshold.
+    fn share_below(&self, mean: Mean, threshold: f64) -> Option<f64> {
+        let distance = mean.at - self.scale(threshold);
+        let se = mean.se?;
         if se == 0.0 {
             return Some(if distance < 0.0 {
                 0.0
@@ -156,14 +196,14 @@ impl Estimate {
 
     /// The two-sided p of "the truth is `null`".
     pub fn p_differs(&self, null: f64) -> Option<f64> {
-        let below = self.p_below(null)?;
-        Some((2.0 * below.min(1.0 - below)).min(1.0))
+        let nearer = f64::min(self.p_below(null)?, self.p_above(null)?);
+        Some((2.0 * nearer).min(1.0))
     }
 
     /// The smallest change that as many blocks with this spread find at 95 % in [`POWER`] of all runs: a factor for
     /// ratios, a difference else. None where the spread is not known.
     pub fn minimum_detectable(&self) -> Option<f64> {
-        let se = self.se?;
+        let se = self.mean.se?;
         if self.n < 2 {
             return None;
         }
@@ -172,8 +212,8 @@ impl Estimate {
         Some(if self.log { effect.exp() } else { effect })
     }
 
-    fn half_width(&self, level: f64) -> Option<f64> {
-        let se = self.se?;
+    fn half_width(&self, mean: Mean, level: f64) -> Option<f64> {
+        let se = mean.se?;
         if se == 0.0 {
             return Some(0.0);
         }
@@ -290,6 +330,49 @@ mod tests {
         near(low, 2.3, 1e-12);
         near(high, 2.3, 1e-12);
         assert_eq!((e.p_above(3.0), e.p_below(3.0)), (Some(1.0), Some(0.0)));
+    }
+
+    #[test]
+    fn blocks_that_agree_to_the_bin_are_known_to_the_bin() {
+        // Bin 4 ÷ bin 2: (3, 4] ÷ (1, 2].
+        let same = Estimate::of_ratios_within(&[(1.5, 2.0, 4.0); 3]).unwrap();
+        let (low, high) = same.interval(0.95).unwrap();
+        near(same.point(), 2.0, 1e-9);
+        near(low, 1.5, 1e-9);
+        near(high, 4.0, 1e-9);
+        near(same.p_above(1.4).unwrap(), 0.0, 1e-9);
+        near(same.p_above(1.6).unwrap(), 1.0, 1e-9);
+        near(same.p_below(3.9).unwrap(), 1.0, 1e-9);
+        near(same.p_below(4.1).unwrap(), 0.0, 1e-9);
+        near(same.p_differs(2.0).unwrap(), 1.0, 1e-9);
+    }
+
+    #[test]
+    fn an_interval_within_bounds_is_no_narrower_than_that_of_the_values() {
+        let ratios = [1.1, 0.9, 1.3, 1.05, 1.2, 0.97];
+        let exact = ratios.map(|r| (r, r, r));
+        let plain = Estimate::of_ratios(&ratios).unwrap();
+        assert_eq!(Estimate::of_ratios_within(&exact), Some(plain));
+        // Bounds that scatter less than the values do.
+        let calm = ratios.map(|r| (0.89, r, 1.31));
+        let (low, high) = Estimate::of_ratios_within(&calm)
+            .unwrap()
+            .interval(0.95)
+            .unwrap();
+        let (own_low, own_high) = plain.interval(0.95).unwrap();
+        assert!(low <= own_low && own_high <= high);
+        near(low, 0.89f64.min(own_low), 1e-9);
+        near(high, 1.31f64.max(own_high), 1e-9);
+        // And such as scatter as they do: the interval moves along at both ends.
+        let wide = ratios.map(|r| (r / 2.0, r, r * 3.0));
+        let (low, high) = Estimate::of_ratios_within(&wide)
+            .unwrap()
+            .interval(0.95)
+            .unwrap();
+        near(low, own_low / 2.0, 1e-9);
+        near(high, own_high * 3.0, 1e-9);
+        assert_eq!(Estimate::of_ratios_within(&[(0.0, 1.0, 2.0)]), None);
+        assert_eq!(Estimate::of_ratios_within(&[]), None);
     }
 
     #[test]

@@ -71,16 +71,32 @@ fn drained(trial: &Trial) -> Option<f64> {
     Course::of(trial, AWAY)?.drained(busy(&trial.cell))
 }
 
-/// Orders done per second in that time. Where the window ended before, in all of it: its consumers had work to its end.
-fn rate(trial: &Trial) -> Option<f64> {
+/// Orders done per second in that time, which ended somewhere in its last bin. Where the window ended before, in all of
+/// it: its consumers had work to its end.
+fn rate(trial: &Trial) -> Option<Sample> {
     let phase = trial.phases.iter().find(|phase| phase.name == AWAY)?;
     let over = trial.phases.last()?.end_s;
-    let seconds = drained(trial).unwrap_or(over - phase.end_s);
+    let drained = drained(trial);
+    let seconds = drained.unwrap_or(over - phase.end_s);
     let (from, to) = (phase.end_s - EDGE_S, phase.end_s + seconds + EDGE_S);
     let bins = trial.series.iter();
     let inside = bins.filter(|bin| bin.start_s >= from && bin.start_s + bin.width_s <= to);
     let done: u64 = inside.map(|bin| bin.completed).sum::<Option<u64>>()?;
-    Some(done as f64 / seconds)
+    let rate = done as f64 / seconds;
+    if drained.is_none() {
+        return Some(Sample::exact(rate));
+    }
+    let least_s = seconds - trial.series.first()?.width_s;
+    let most = match least_s > EDGE_S {
+        true => done as f64 / least_s,
+        false => f64::INFINITY,
+    };
+    Some(Sample::within(rate, rate, most))
+}
+
+/// Its figure alone.
+fn per_second(trial: &Trial) -> Option<f64> {
+    Some(rate(trial)?.value)
 }
 
 /// What arithmetic says of a trial's drain.
@@ -122,16 +138,16 @@ fn scales(run: &Run, broker: &str, rule: Rule) -> Judged {
         };
         return not_measured(broker, why);
     };
-    let value = |trial: &Trial| rate(trial).map(Sample::exact);
     let says = |ratio: &str| {
         format!("{broker}: {MOST} consumers drained the backlog at {ratio} the rate of one")
     };
     let question = Question {
         name: broker.into(),
         rule,
-        metric: Metric::Throughput,
-        above: &value,
-        below: &value,
+        // An open loop's throughput is its rate, however fast a backlog is drained.
+        metric: Metric::Own,
+        above: &rate,
+        below: &rate,
         says: &says,
     };
     part::judge(run, &question, many, one)
@@ -167,9 +183,9 @@ fn beside(run: &Run) -> String {
         }
     }
     if let Some(short) = find(&all, "stream", MOST.into(), true)
-        && let Some(few) = over_blocks(short, rate)
+        && let Some(few) = over_blocks(short, per_second)
         && let Some(full) = find(&all, "stream", MOST.into(), false)
-        && let Some(many) = over_blocks(full, rate)
+        && let Some(many) = over_blocks(full, per_second)
     {
         said.push(format!(
             "{MOST} consumers on {} partitions drained {}/s, on as many partitions as consumers {}/s: a partition has one consumer",

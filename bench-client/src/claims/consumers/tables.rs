@@ -2,7 +2,7 @@
 
 use super::{AFTER, AWAY, EXPERIMENT, Theory, accept, busy, consumers, drained, over_blocks, rate};
 use crate::claims::overload::Course;
-use crate::claims::samples::{CellTrials, cells, is_base};
+use crate::claims::samples::{CellTrials, Sample, cells, figure, is_base};
 use crate::results::{Run, Table, Value};
 use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
@@ -27,7 +27,7 @@ pub fn tables(run: &Run) -> Vec<Table> {
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(
         "Each consumer works on one order at a time. Expected: backlog ÷ (μ − λ), where μ is the consumers with work ÷ the \
          handler's own mean time. Measured: from the service's return until no more waits than they work on, in bins of \
-         the series; the rate is what was done in that time. A consumer that is handed its next order only after the last \
+         the series; the rate is what was done in that time, which ended somewhere in its last bin. A consumer that is handed its next order only after the last \
          one, and keys that lie unevenly on partitions, make it longer than the formula knows.",
     );
     let mut all = cells(run, EXPERIMENT);
@@ -66,6 +66,8 @@ fn row(cell: &CellTrials<'_>) -> Vec<Value> {
         _ => "cannot be compared".into(),
     };
     let waiting = over_blocks(cell, |trial| Course::of(trial, AWAY)?.at_end());
+    let rates: Option<Vec<Sample>> = cell.kept().map(rate).collect();
+    let drain_rate = rates.and_then(|rates| figure(&rates));
     let count = |number: u64| Value::number(number as f64);
     vec![
         cell.cell.transport.as_str().into(),
@@ -84,7 +86,7 @@ fn row(cell: &CellTrials<'_>) -> Vec<Value> {
             theory.as_ref().map(|theory| theory.rate.0),
             "no handler time to go by",
         ),
-        shown(&over_blocks(cell, rate), early),
+        drain_rate.unwrap_or_else(|| Value::missing(early)),
         shown(&over_blocks(cell, |trial| accept(trial, AWAY)), few),
         shown(&over_blocks(cell, |trial| accept(trial, AFTER)), few),
     ]

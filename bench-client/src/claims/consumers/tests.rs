@@ -84,10 +84,12 @@ fn the_drain_is_read_from_the_series() {
     let close = |found: Option<f64>, to: f64| (found.unwrap() - to).abs() < 1e-6;
     let one = trial("queue", 1, 0, 0);
     assert!(close(drained(&one), 3.8), "{:?}", drained(&one));
-    assert!(close(rate(&one), 376.0 / 3.8), "{:?}", rate(&one));
+    assert!(close(per_second(&one), 376.0 / 3.8), "{:?}", rate(&one));
     let many = trial("stream", 8, 8, 0);
     assert!(close(drained(&many), 0.4), "{:?}", drained(&many));
-    assert!(close(rate(&many), 308.0 / 0.4), "{:?}", rate(&many));
+    assert!(close(per_second(&many), 308.0 / 0.4), "{:?}", rate(&many));
+    let (least, most) = rate(&many).unwrap().within.unwrap();
+    assert!(close(Some(least), 308.0 / 0.4) && close(Some(most), 308.0 / 0.3));
     let theory = Theory::of(&many).unwrap();
     assert!((theory.rate.0 - 800.0).abs() < 1e-6);
     assert!((theory.seconds.point - 300.0 / 780.0).abs() < 1e-6);
@@ -99,7 +101,9 @@ fn eight_consumers_drain_more_than_twice_as_fast_and_two_partitions_hold_them_ba
     let row = verdict(&planted());
     assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
     for words in [
-        "7.78× [7.78, 7.78] the rate of one",
+        // 308 in 0.3 to 0.4 s, and 376 in 3.7 to 3.8 s.
+        "7.78× [7.58, 10.4] the rate of one",
+        "over 3 blocks (no A/A pair tells of it)",
         "8 consumers on 2 partitions drained 196/s",
         "accept p50 while they drained 1.",
     ] {
@@ -132,7 +136,8 @@ fn a_window_that_ends_before_the_drain_still_has_a_rate() {
         if found.cell.id == "queue-1-8" {
             cut(found);
             assert_eq!(drained(found), None);
-            assert!((rate(found).unwrap() - 100.0).abs() < 1e-6);
+            let rate = rate(found).unwrap();
+            assert!((rate.value - 100.0).abs() < 1e-6 && rate.within.is_none());
         }
     }
     let row = verdict(&run);
@@ -142,6 +147,16 @@ fn a_window_that_ends_before_the_drain_still_has_a_rate() {
     assert_eq!(table.rows.len(), 9);
     assert!(matches!(table.rows[0][5], Value::Missing(_)), "{table:?}");
     assert_eq!(table.rows[1][6], Value::from("agrees"));
+    let Value::Interval {
+        low: Some(low),
+        high: Some(high),
+        ..
+    } = table.rows[3][8]
+    else {
+        panic!("{table:?}");
+    };
+    let ends = [(low, 308.0 / 0.4), (high, 308.0 / 0.3)];
+    assert!(ends.iter().all(|(found, end)| (found - end).abs() < 1e-6));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! rest-50-200ms, queue-ms-minutes and grpc-50k, from the experiment `ladder`: latencies as times, not ratios, what a
 //! broker adds to gRPC at each rate that both sustain, and CPU as a function of the rate.
 
+mod lines;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -12,9 +13,9 @@ use super::part::{self, Question, judge_paired, not_measured, number};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, Sample, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
-use crate::results::{Arrival, Run, State, Trial};
-use crate::stats::{Estimate, estimate::LEVEL, line};
-use std::collections::BTreeMap;
+use crate::results::{Arrival, Run, Trial};
+use crate::stats::{Estimate, estimate::LEVEL};
+use lines::{Fit, fit_both, fits, sustained, through};
 
 /// What is judged here.
 pub const JUDGES: &[Judge] = &[
@@ -201,17 +202,20 @@ fn both_sustain<'a, 'r>(
 
 fn cores_part(run: &Run, all: &[CellTrials<'_>], broker: &str) -> Judged {
     let name = format!("{broker} needs more cores at 50,000/s, projected");
-    let (theirs, grpc) = (fits(all, broker), fits(all, "grpc"));
+    let (theirs, grpc) = (sustained(all, broker), sustained(all, "grpc"));
     let mut paired = Paired::default();
-    for (block, fit) in &theirs {
-        match grpc.get(block) {
-            Some(beside) if fit.projected() > 0.0 && beside.projected() > 0.0 => {
+    let mut lines = Vec::new();
+    for (block, points) in &theirs {
+        let beside = grpc.get(block).map_or(&[][..], Vec::as_slice);
+        match fit_both(points, beside) {
+            Some((fit, beside)) if fit.projected() > 0.0 && beside.projected() > 0.0 => {
                 paired.blocks.push((
                     *block,
                     fit.projected(),
                     beside.projected(),
                     fit.suspect || beside.suspect,
-                ))
+                ));
+                lines.push(fit);
             }
             _ => paired
                 .excluded
@@ -224,9 +228,10 @@ fn cores_part(run: &Run, all: &[CellTrials<'_>], broker: &str) -> Judged {
             format!("a line takes two rates that {broker} and grpc both sustain in a block"),
         );
     }
+    let through = through(&lines);
     let says = |ratio: &str| {
         format!(
-            "{broker}: projected to {PROJECTED_RATE:.0}/s, client, service and broker need {ratio} the cores of gRPC"
+            "{broker}: projected to {PROJECTED_RATE:.0}/s, each by {through}, client, service and broker need {ratio} the cores of gRPC"
         )
     };
     let question = Question {
@@ -241,58 +246,6 @@ fn cores_part(run: &Run, all: &[CellTrials<'_>], broker: &str) -> Judged {
     of.extend(rungs(all, "grpc", None));
     of.retain(|c| c.is_sustained());
     judge_paired(run, &question, &paired, &of)
-}
-
-/// CPU = a + b·rate in one block.
-#[derive(Clone, Copy, Debug)]
-struct Fit {
-    /// Cores at rate 0.
-    idle: f64,
-    /// Core-seconds per order.
-    per_order: f64,
-    suspect: bool,
-}
-
-impl Fit {
-    fn projected(&self) -> f64 {
-        self.idle + self.per_order * PROJECTED_RATE
-    }
-}
-
-/// Per block, the line through a transport's cores over the rates that it sustains.
-fn fits(all: &[CellTrials<'_>], transport: &str) -> BTreeMap<u32, Fit> {
-    let mut points: BTreeMap<u32, (Vec<(f64, f64)>, bool)> = BTreeMap::new();
-    for cell in rungs(all, transport, None) {
-        if !cell.is_sustained() {
-            continue;
-        }
-        for (block, trial) in &cell.blocks {
-            if trial.validity.state == State::Invalid {
-                continue;
-            }
-            if let Some(cpu) = trial.cpu_us_per_op_total() {
-                let entry = points.entry(*block).or_default();
-                // What was done, not what was offered: CPU is counted per completed order.
-                let done = trial.throughput_per_s;
-                entry.0.push((done, cpu * done / 1e6));
-                entry.1 |= trial.validity.state == State::Suspect;
-            }
-        }
-    }
-    points
-        .into_iter()
-        .filter_map(|(block, (points, suspect))| {
-            let (idle, per_order) = line::fit(&points)?;
-            Some((
-                block,
-                Fit {
-                    idle,
-                    per_order,
-                    suspect,
-                },
-            ))
-        })
-        .collect()
 }
 
 /// Per block, what of accept p50 is not the handler's time, as a share.
@@ -334,14 +287,16 @@ fn projected_beside(run: &Run) -> String {
     let found: Vec<String> = ["grpc", "queue", "stream", "rest"]
         .iter()
         .filter_map(|transport| {
-            let projected: Vec<f64> = fits(&all, transport).values().map(Fit::projected).collect();
+            let fits = fits(&all, transport);
+            let projected: Vec<f64> = fits.values().map(Fit::projected).collect();
             let estimate = Estimate::of_values(&projected)?;
             let (low, high) = estimate.interval(LEVEL)?;
             Some(format!(
-                "{transport} {} [{}, {}]",
+                "{transport} {} [{}, {}] by {}",
                 number(estimate.point()),
                 number(low),
-                number(high)
+                number(high),
+                through(fits.values())
             ))
         })
         .collect();
@@ -349,7 +304,7 @@ fn projected_beside(run: &Run) -> String {
         return String::new();
     }
     format!(
-        " Cores at {PROJECTED_RATE:.0}/s, *projected* by CPU = a + b·rate from the rates that ran, which assumes that the cost of an order stays what it is there: {}.",
-        found.join(", ")
+        " Cores at {PROJECTED_RATE:.0}/s, *projected* by CPU = a + b·rate, each transport over the rates that it sustained itself (no ratio is formed of these), which assumes that the cost of an order stays what it is there: {}.",
+        found.join("; ")
     )
 }

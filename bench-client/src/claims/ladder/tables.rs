@@ -1,7 +1,8 @@
 //! The ladder's tables: how far each transport keeps up, what of a call is transport, what a broker adds, CPU by rate.
 
 use super::super::samples::{CellTrials, Metric, Paired, cells, percentile};
-use super::{BROKERS, Fit, PROJECTED_RATE, SHARE, both_sustain, fits, rate, rungs, shares};
+use super::lines::{Fit, fits, listed, rates};
+use super::{BROKERS, PROJECTED_RATE, SHARE, both_sustain, rate, rungs, shares};
 use crate::results::{Percentile, Run, Table, Value};
 use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, Minimum, latency};
@@ -241,10 +242,11 @@ pub fn cpu_by_rate(run: &Run) -> Table {
             ("a", "cores"),
             ("b", "µs per order"),
             ("at 50,000/s, projected", "cores"),
+            ("from the rates", "1/s"),
         ],
     )
     .with_note(format!(
-        "A line per block through the rates that were sustained; a is what idles (a broker does), b what one order more costs. \
+        "A line per block through the rates that this transport sustained, so lines through other rates are not to be divided; a is what idles (a broker does), b what one order more costs. \
          At {PROJECTED_RATE:.0}/s nothing was measured: the projection assumes that an order goes on costing b, and that cores are there."
     ));
     let all = cells(run, "ladder");
@@ -257,11 +259,13 @@ pub fn cpu_by_rate(run: &Run) -> Table {
             let values: Vec<f64> = fits.values().map(read).collect();
             value(Estimate::of_values(&values), "no block has two rates")
         };
+        let sets: Vec<String> = rates(fits.values()).into_iter().map(listed).collect();
         table.push(vec![
             transport.into(),
             column(|fit| fit.idle),
             column(|fit| fit.per_order * 1e6),
             column(Fit::projected),
+            sets.join(" or ").into(),
         ]);
     }
     table

@@ -2,7 +2,7 @@
 
 use super::super::{fixture, judge};
 use super::*;
-use crate::results::{Trial, Value, Verdict, VerdictRow};
+use crate::results::{State, Trial, Value, Verdict, VerdictRow};
 
 const US: f64 = 1_000.0;
 
@@ -175,9 +175,81 @@ fn cpu_by_rate_gives_the_planted_line_back() {
         .iter()
         .find(|row| row[0] == "queue".into())
         .unwrap();
-    let found: Vec<f64> = queue[1..].iter().map(point).collect();
+    let found: Vec<f64> = queue[1..4].iter().map(point).collect();
     for (found, planted) in found.iter().zip([0.02, 200.0, 10.02]) {
         assert!((found - planted).abs() < 1e-6, "{found} is not {planted}");
+    }
+    assert_eq!(queue[4], "1000, 4000, 10000".into());
+}
+
+/// gRPC's cores at each rate, on no line: an order costs less the more there are. A queue's are twice as many.
+const BENT: [(f64, f64); 3] = [(1_000.0, 0.2), (4_000.0, 0.5), (10_000.0, 0.8)];
+
+fn bent() -> Run {
+    let mut rungs = Vec::new();
+    for (rate, cores) in BENT {
+        rungs.push(rung("grpc", rate, 200.0, 150.0, (cores, 0.0)));
+        rungs.push(rung("queue", rate, 900.0, 450.0, (2.0 * cores, 0.0)));
+    }
+    run(rungs)
+}
+
+/// Queue's projection against gRPC's; each by its own rates it would be another.
+fn twice(run: &Run) -> String {
+    let row = verdict(run, "grpc-50k");
+    let queue = part(&row, "queue needs more cores at 50,000/s, projected");
+    for end in [queue.low, queue.high] {
+        assert!((end.unwrap() - 2.0).abs() < 1e-6, "{queue:?}");
+    }
+    let all = cells(run, "ladder");
+    let projected = |transport| {
+        let fits = fits(&all, transport);
+        fits.into_values().map(|fit| fit.projected()).sum::<f64>()
+    };
+    // Over all blocks: a line that ends earlier climbs higher.
+    assert!(projected("queue") / projected("grpc") > 2.1);
+    row.reason
+}
+
+#[test]
+fn a_ratio_of_projections_takes_both_from_the_rates_that_both_sustained() {
+    let mut run = bent();
+    for trial in &mut run.trials {
+        if trial.cell.id == "queue-O3-p10000" {
+            trial.overloaded = Some("planted".into());
+        }
+    }
+    let reason = twice(&run);
+    for words in [
+        "each by a line through two rates, 1000, 4000/s, without a residual",
+        "over the rates that it sustained itself",
+        // 0.17857 + 50,000 · 0.0000642857, and 0.1 + 5 twice over.
+        "grpc 3.39 [3.39, 3.39] by a line through 1000, 4000, 10000/s",
+        "queue 10.2 [10.2, 10.2] by a line through two rates",
+    ] {
+        assert!(reason.contains(words), "{words}: {reason}");
+    }
+}
+
+#[test]
+fn a_rate_that_one_lost_in_a_block_is_left_out_of_the_others_line_in_that_block_alone() {
+    for overloaded in [true, false] {
+        let mut run = bent();
+        let lost = |t: &&mut Trial| t.cell.id == "queue-O3-p10000" && t.block == 2;
+        for trial in run.trials.iter_mut().filter(lost) {
+            if overloaded {
+                trial.overloaded = Some("planted".into());
+            } else {
+                trial.validity.state = State::Invalid;
+            }
+        }
+        let reason = twice(&run);
+        for words in [
+            "each by a line through 1000, 4000, 10000/s or a line through two rates, 1000, 4000/s",
+            "over 6 blocks",
+        ] {
+            assert!(reason.contains(words), "{words}: {reason}");
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn show(measured: &Measured, interval: Interval, rule: Rule) -> Strin
         ),
         (false, true) => format!("at least {}{unit}", number(interval.low)),
         (true, false) => format!("at most {}{unit}", number(interval.high)),
-        (true, true) => format!("unknown (about {point}{unit}, but both are lower bounds)"),
+        (true, true) => format!("unknown (about {point}{unit}, but neither end is known)"),
     };
     match (rule, measured.difference()) {
         (Rule::Equal, Some(d)) if d.low.is_finite() && d.high.is_finite() => {

@@ -246,7 +246,8 @@ fn stays_away(run: &Run, all: &[CellTrials<'_>], over: &str, policy: Policy, rul
     let question = Question {
         name,
         rule,
-        metric: Metric::Throughput,
+        // An open loop's throughput is its rate, whatever became of the goodput.
+        metric: Metric::Own,
         above: &later,
         below: &later_at_least_one,
         says: &says,

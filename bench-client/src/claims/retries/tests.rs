@@ -138,6 +138,26 @@ fn it_holds_where_goodput_stays_away_and_says_what_the_others_do() {
 }
 
 #[test]
+fn no_aa_pair_tells_of_goodput_least_of_all_one_whose_throughput_is_its_rate() {
+    for by in [1.0, 1.3] {
+        let mut run = planted(storms);
+        let mut pairs = 0;
+        for trial in &mut run.trials {
+            if trial.cell.arm.is_some() && trial.experiment == "ladder" {
+                trial.throughput_per_s *= by;
+                pairs += 1;
+            }
+        }
+        assert!(pairs > 0);
+        let row = verdict(&run);
+        assert_eq!(row.verdict, Verdict::Depends, "{row:?}");
+        for part in &row.parts {
+            assert!(part.reason.contains("no A/A pair tells of it"), "{part:?}");
+        }
+    }
+}
+
+#[test]
 fn goodput_that_comes_back_refutes_it_and_one_transport_alone_makes_it_depend() {
     let all_back = verdict(&planted(|_, _, _| PLANNED));
     assert_eq!(all_back.verdict, Verdict::Refuted, "{all_back:?}");

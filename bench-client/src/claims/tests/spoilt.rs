@@ -33,6 +33,27 @@ fn a_biased_aa_pair_makes_what_rests_on_its_metric_inconclusive() {
     assert_eq!(failed.len(), 1, "{failed:?}");
 }
 
+#[test]
+fn an_aa_pair_without_an_interval_is_not_tested_and_did_not_fail() {
+    // Too few samples in every block but so many.
+    for blocks in [0, 1] {
+        let mut run = planted();
+        spoil(
+            &mut run,
+            |t| t.cell.arm.is_some() && t.experiment == "ladder" && t.block >= blocks,
+            |t| t.accept_ns.p99 = None,
+        );
+        let found = ratios::ratios(&run);
+        let pair: Vec<&crate::results::Ratio> = found
+            .iter()
+            .filter(|r| ratios::is_aa(r) && r.metric == "accept_p99")
+            .collect();
+        assert_eq!(pair.len(), 1, "{pair:?}");
+        assert_eq!((pair[0].blocks, pair[0].aa_passed), (blocks, None));
+        assert!(ratios::failed_aa(&found).is_empty());
+    }
+}
+
 /// The arms of `capacity`'s pair apart by a factor, up in one block and down in the next.
 fn scattered(by: f64) -> Run {
     let mut run = planted();

@@ -4,6 +4,7 @@
 use super::Picture;
 use super::style::{self, INK, MUTED};
 use crate::claims::Claim;
+use crate::claims::ratios::is_aa;
 use crate::claims::rules::Rule;
 use crate::report::format::{interval, metric};
 use crate::results::{Ratio, Run};
@@ -21,7 +22,7 @@ pub(super) fn pictures(run: &Run) -> Vec<Picture> {
     let (claimed, other): (Vec<&Ratio>, Vec<&Ratio>) = run
         .ratios
         .iter()
-        .filter(|r| r.aa_passed.is_none() && r.point.is_some())
+        .filter(|r| !is_aa(r) && r.point.is_some())
         .partition(|r| is_claimed(r));
     vec![claims(claimed), others(other)]
 }

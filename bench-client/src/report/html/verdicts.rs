@@ -4,6 +4,7 @@
 use super::dots::Strip;
 use super::rich;
 use crate::claims::Claim;
+use crate::claims::ratios::is_aa;
 use crate::report::cells::Ran;
 use crate::report::format::{NOTHING, interval};
 use crate::report::places::{Link, Places};
@@ -158,7 +159,7 @@ fn ratios_of<'r>(run: &'r Run, row: &VerdictRow) -> Vec<&'r Ratio> {
     let among = |cell: &String| row.cells.contains(cell);
     run.ratios
         .iter()
-        .filter(|r| r.aa_passed.is_none() && among(&r.numerator) && among(&r.denominator))
+        .filter(|r| !is_aa(r) && among(&r.numerator) && among(&r.denominator))
         .collect()
 }
 
