@@ -6,7 +6,7 @@ use crate::results::{Cell, Latency, Percentile, Run, State, Trial};
 use crate::stats::Estimate;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A cell that keeps fewer than two thirds of its blocks has no headline (DESIGN section 6): numerator and denominator.
+/// A cell that keeps fewer than two thirds of its blocks has no headline (docs/METHOD.md, Validity): numerator and denominator.
 pub const KEPT: (usize, usize) = (2, 3);
 
 /// What is compared.

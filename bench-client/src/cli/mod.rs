@@ -114,7 +114,6 @@ Examples:
     /// Set two runs against each other, cell by cell: faster, slower, or no difference seen and what would have been
     Compare(compare::CompareArgs),
     /// Print messages of a corpus, for tools that send a body from a file
-    #[command(hide = true)]
     Payload(payload::Payload),
     /// What this machine has, lacks, and what that means for the numbers
     Doctor(doctor::DoctorArgs),

@@ -207,7 +207,7 @@ pub(super) fn validity(document: &mut Document, run: &Run) {
     document.heading("Validity");
     let count = |state| states.get(&state).copied().unwrap_or(0);
     document.text(format!(
-        "{} trials: {} VALID, {} SUSPECT, {} INVALID; {repeated} of them repetitions of a disturbed block.",
+        "{} trials: {} VALID, {} SUSPECT, {} INVALID; {repeated} of them repetitions of what was disturbed.",
         run.trials.len(),
         count(State::Valid),
         count(State::Suspect),

@@ -27,7 +27,7 @@ pub const FOREIGN_CPU: f64 = 0.05;
 pub const HANDLER_MEDIAN: [f64; 2] = [0.49, 0.51];
 /// The handler's median may miss its plan by this share …
 pub const HANDLER_P50_SHARE: f64 = 0.05;
-/// … or by this, ns: well above what a precise sleep misses by (p99 77–138 µs: docs/METHOD.md, Coordinated omission), well
+/// … or by this, ns: well above what a precise sleep misses by (p99 up to 138 µs: docs/METHOD.md, Coordinated omission), well
 /// below a coarse timer's 1 ms.
 pub const HANDLER_P50_NS: f64 = 200_000.0;
 /// The handler's mean may miss its plan by this share (preemption moves means further than medians) …
