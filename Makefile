@@ -16,7 +16,7 @@ bench: install ## set up everything, run the quick suite (ARGS='…' are handed 
 	cargo build --release --locked
 	@$(STACK) run $(TARGET)/release/bench-client run --suite quick $(ARGS)
 
-publish: install ## a suite (SUITE=full, or faults) on a machine where nothing else runs, brokers restarted three times, into results/ (45 minutes)
+publish: install ## a suite (SUITE=full, or faults) on a machine where nothing else runs, brokers restarted three times, into results/ (about 50 minutes)
 	cargo build --release --locked
 	@$(STACK) run $(TARGET)/release/bench-client run --suite $(SUITE) --exclusive --broker-restarts 3 $(ARGS)
 

@@ -2,13 +2,16 @@
 
 use std::process::Command;
 
-const SOURCES: [&str; 8] = [
+/// All that is compiled into the two programs, files that they embed among them.
+const SOURCES: [&str; 10] = [
     "proto",
     "host",
+    "certificate",
     "transport",
     "usage",
     "bench-server",
     "bench-client",
+    "docs/openapi.yaml",
     "Cargo.toml",
     "Cargo.lock",
 ];

@@ -1,5 +1,5 @@
 //! Evidence for the durability class `power`: a disk that does not flush is refused before anything runs on it, and one
-//! that flushed nothing while orders were acknowledged gives the class the lie (FACTS section 6).
+//! that flushed nothing while orders were acknowledged gives the class the lie (docs/METHOD.md, Durability).
 
 use crate::stack;
 use anyhow::{Context, ensure};

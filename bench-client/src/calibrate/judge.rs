@@ -8,7 +8,8 @@ use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, aa};
 use crate::units::show_ns;
 
-/// Lateness p99 against the null callee on an idle two-core machine, ns: timerfd and a spin reach 43–138 µs (FACTS section 2).
+/// Lateness p99 against the null callee on an idle two-core machine, ns: timerfd or a spin alone reach 33–138 µs
+/// (docs/METHOD.md, Coordinated omission).
 pub const LATENESS_NS: u64 = 100_000;
 /// Lateness p99 over gRPC at 5k/s, ns: the pacer shares its thread with the encoding.
 pub const LATENESS_GRPC_NS: u64 = 200_000;

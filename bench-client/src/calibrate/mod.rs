@@ -206,7 +206,8 @@ pub async fn run(options: &Options, note: &dyn Fn(&str)) -> anyhow::Result<Calib
     note("the generator's CPU per operation");
     calibration.generator_cpu = costs::generator_cpu(&usable, &mut bench).await?;
 
-    // From here on no broker is needed, and idle ones wake up 20 ms in every second (FACTS section 11): enough for a p99.
+    // From here on no broker is needed, and idle ones burn up to 80 ms of every second (docs/METHOD.md, Calibration):
+    // enough for a p99.
     let paused = brokers::pause(&usable, &surroundings.brokers)?;
     calibration.brokers_paused = paused.count();
     note("lateness of the pacer, and what its spin costs");

@@ -7,7 +7,7 @@ use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A cell that keeps fewer than two thirds of its blocks has no headline (DESIGN section 6): numerator and denominator.
+/// A cell that keeps fewer than two thirds of its blocks has no headline (docs/METHOD.md, Validity): numerator and denominator.
 pub const KEPT: (usize, usize) = (2, 3);
 
 /// What is compared.

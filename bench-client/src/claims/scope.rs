@@ -43,8 +43,8 @@ pub fn scope(run: &Run, cells: &[String]) -> String {
     words.join(", ")
 }
 
-/// Four instances and three restarts, each steady before it was measured: else a figure is one instance's (FACTS on
-/// statistics).
+/// Four instances and three restarts, each steady before it was measured: else a figure is one instance's
+/// (docs/METHOD.md, CPU).
 const INSTANCES: usize = 4;
 
 fn several_instances(run: &Run, transport: &str) -> bool {

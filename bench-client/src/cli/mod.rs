@@ -114,7 +114,6 @@ Examples:
     /// Set two runs against each other, cell by cell: faster, slower, or no difference seen and what would have been
     Compare(compare::CompareArgs),
     /// Print messages of a corpus, for tools that send a body from a file
-    #[command(hide = true)]
     Payload(payload::Payload),
     /// What this machine has, lacks, and what that means for the numbers
     Doctor(doctor::DoctorArgs),
@@ -387,9 +386,6 @@ mod tests {
     #[test]
     fn every_command_shows_examples_that_it_understands() {
         for command in Cli::command().get_subcommands() {
-            if command.is_hide_set() {
-                continue;
-            }
             let help = command.get_after_help().map(ToString::to_string);
             let help = help.unwrap_or_else(|| panic!("{} shows none", command.get_name()));
             let examples: Vec<&str> = help

@@ -9,6 +9,11 @@ use std::io::Write;
 
 /// Flags of `payload`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bench-client payload O3
+  bench-client payload O3 --format protobuf > order.bin
+  bench-client payload O1 --lines 100 > orders.jsonl")]
 pub(super) struct Payload {
     /// Payload class, as in `load`
     class: PayloadClass,

@@ -31,7 +31,7 @@ pub(super) struct Run {
     /// Experiments to run; those of the suite if none is named (see `list`)
     experiments: Vec<String>,
     /// How much: quick (≤ 5 minutes), full (≤ 45), faults (slowness and failure behind the call, ≤ 45), or wide (only for
-    /// experiments named here)
+    /// experiments named here); restarts of the brokers come on top
     #[arg(long, value_enum, default_value_t = Suite::Quick)]
     suite: Suite,
     /// Only these transports: tcp, rest, grpc, queue, stream
@@ -54,13 +54,15 @@ pub(super) struct Run {
     /// Say that nothing else runs on this machine now; it goes into the manifest
     #[arg(long)]
     exclusive: bool,
-    /// Restart the brokers so often, warmed anew each time, so that figures hold for more than one instance of them
+    /// Restart the brokers so often, warmed anew each time, so that figures hold for more than one instance of them; the time
+    /// it takes comes on top of the suite's own
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0..=100_u32))]
     broker_restarts: u32,
     /// Longest warm-up of each broker; 0s leaves them as they are [default: 20s, in the full suite 60s]
     #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
     warm_up: Option<Duration>,
-    /// How often a block is run again at most when something outside of the run disturbed it
+    /// How often what something outside of the run disturbed is run again at most, with all that it is compared with, as far as
+    /// the suite's time allows
     #[arg(long, value_name = "N", default_value_t = suite::MOST_RERUNS, value_parser = whole(0..=suite::MOST_RERUNS))]
     reruns: u32,
     /// Go on with an interrupted run: only what is missing of the same plan, by the same build

@@ -41,7 +41,7 @@ fn groups(suite: Suite) -> Vec<Group> {
     let (before, blocked) = match suite {
         // Named by itself, for a look.
         Suite::Quick => (ms(300), ms(500)),
-        // Well under Kafka's sessions, of its consumers (6 s) and of its brokers (9 s).
+        // Under Kafka's sessions, of its consumers (6 s) and of its brokers (3 s).
         _ => (ms(2_000), ms(2_000)),
     };
     let paused = [Action::Pause, Action::Resume];

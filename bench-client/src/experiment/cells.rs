@@ -13,7 +13,7 @@ pub(super) const SMALL: PayloadClass = PayloadClass::Order(3);
 pub(super) const LARGE: PayloadClass = PayloadClass::Order(100);
 /// Operations in flight where an experiment varies something else.
 pub(super) const IN_FLIGHT: usize = 32;
-/// One seed for all: every arm gets the same arrivals (FACTS on statistics).
+/// One seed for all: every arm gets the same arrivals (docs/METHOD.md, Statistics).
 const ARRIVALS: u64 = 1;
 
 /// A closed loop of `callers`. One connection per caller on tcp, REST and gRPC, so that HTTP/1.1 has one for each that

@@ -176,7 +176,7 @@ pub fn find(name: &str) -> Result<&'static Experiment, String> {
         })
 }
 
-/// Ten blocks make a published ratio, six a quick one (FACTS on statistics: simulated coverage 95 % at both).
+/// Ten blocks make a published ratio, six a quick one (docs/METHOD.md, Statistics: simulated coverage at both).
 fn blocks(suite: Suite) -> u32 {
     match suite {
         Suite::Quick => 6,

@@ -63,7 +63,7 @@ pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
     if judged.is_empty() {
         document.text("No claim was measured by this run.");
     } else {
-        let header = names(["claim", "what it says", "verdict", "95 % interval"]);
+        let header = names(["claim", "what it says", "verdict", "span of 95 % intervals"]);
         document.table(Table {
             header,
             numbers_from: 3,
@@ -174,6 +174,7 @@ pub(super) fn reading() -> Vec<String> {
             "completion: from the planned instant until the service has done the work, on every transport. A message may be completed before its confirm.",
             "Percentiles are those of all blocks' samples together, never averages. “–” is too few samples (or not measured), “≥” a lower bound.",
             "[a, b] is the 95 % interval over blocks (Student's t on log ratios). “finds” is the smallest change that so many blocks find in 80 % of runs.",
+            "A claim's span goes from the lowest to the highest end of its parts' 95 % intervals; it is no interval of its own.",
             "A/A is the same cell twice: what it differs by is noise, and a verdict stands only where so much would not turn it.",
             "Rows of different durability (what an accepted order survives) are never set against each other.",
             "CPU is µs per order; the broker's is gross of what it burns idle. Their sum is the fairest single figure.",
@@ -206,7 +207,7 @@ pub(super) fn validity(document: &mut Document, run: &Run) {
     document.heading("Validity");
     let count = |state| states.get(&state).copied().unwrap_or(0);
     document.text(format!(
-        "{} trials: {} VALID, {} SUSPECT, {} INVALID; {repeated} of them repetitions of a disturbed block.",
+        "{} trials: {} VALID, {} SUSPECT, {} INVALID; {repeated} of them repetitions of what was disturbed.",
         run.trials.len(),
         count(State::Valid),
         count(State::Suspect),

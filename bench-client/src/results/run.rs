@@ -226,7 +226,7 @@ pub struct VerdictRow {
     /// `exceeds` or `reversed`, where the measurement went beyond holding or refuting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beyond: Option<String>,
-    /// Lower end of the interval that decided (of the worst part where there are several).
+    /// Lower end of the span of its parts' intervals (where they are of different kinds, of the part that refuted it).
     pub low: Option<f64>,
     /// Its upper end.
     pub high: Option<f64>,

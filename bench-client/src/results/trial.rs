@@ -110,7 +110,7 @@ pub struct Validity {
     pub state: State,
     /// One sentence per condition that was met; empty when valid.
     pub reasons: Vec<String>,
-    /// Something outside disturbed it (steal, foreign CPU, page faults, lost kernel records): the block may be run again.
+    /// Something outside disturbed it (steal, foreign CPU, page faults, lost kernel records): it may be run again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub external: bool,
 }

@@ -2,7 +2,8 @@
 
 use super::estimate::{AA_LEVEL, Estimate};
 
-/// How wide the A/A interval may be, as a factor to either side (FACTS section 8: noisy pairs must not pass by being noisy).
+/// How wide the A/A interval may be, as a factor to either side (docs/METHOD.md, Statistics: noisy pairs must
+/// not pass by being noisy).
 pub const WIDEST: f64 = 1.10;
 
 /// What two arms that differ in nothing were seen to differ by.

@@ -1,5 +1,5 @@
-//! An estimate over blocks: Student's t on the blocks' values, or on their logarithms for ratios (FACTS section 8:
-//! simulated coverage 95 % at 6 and 10 blocks, where a percentile bootstrap has 86 and 90 %).
+//! An estimate over blocks: Student's t on the blocks' values, or on their logarithms for ratios
+//! (docs/METHOD.md, Statistics: why not a bootstrap).
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -383,8 +383,8 @@ mod tests {
     }
 
     #[test]
-    fn the_detectable_effect_is_that_of_the_facts() {
-        // Ten blocks with a block-to-block SD of 0.05 find 5 % in 79 % of cases (FACTS section 8).
+    fn ten_blocks_that_spread_by_a_twentieth_find_a_twentieth() {
+        // With a block-to-block SD of 0.05 in 79 % of cases (docs/METHOD.md, Statistics); asked for are 80 %.
         let sd = 0.05f64;
         let spread = sd * (9.0f64 / 10.0).sqrt();
         let ratios: Vec<f64> = (0..10)

@@ -4,7 +4,7 @@ use super::histogram::{self, Quantile};
 use crate::results::{Latency, Percentile};
 use hdrhistogram::Histogram;
 
-/// How many samples a percentile needs before it is printed (FACTS section 8); ten beyond it for p50 and p90.
+/// How many samples a percentile needs before it is printed (docs/METHOD.md, Statistics); ten beyond it for p50 and p90.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Minimum {
     /// One trial or one phase of one.

@@ -1,6 +1,6 @@
 //! Whether a system is steady before it is measured.
 
-/// Windows looked at (FACTS section 8: five of 0.5 s).
+/// Windows looked at (docs/METHOD.md, CPU: five of 0.5 s).
 pub const WINDOWS: usize = 5;
 /// Largest coefficient of variation of a steady state.
 pub const LARGEST_COV: f64 = 0.05;

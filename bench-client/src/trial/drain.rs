@@ -14,7 +14,7 @@ use tokio::time::Instant;
 const POLL: Duration = Duration::from_millis(20);
 
 /// Where orders are published between services, one has drained when nothing of it changed over so many looks: a
-/// message on its way through a broker is in nobody's count (its delivery takes ms; FACTS section 5).
+/// message on its way through a broker is in nobody's count (its delivery takes ms).
 const STILL: u32 = 5;
 
 /// Waits until everything that was acknowledged has been delivered and no service works on anything, each after all

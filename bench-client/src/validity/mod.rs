@@ -1,33 +1,34 @@
-//! How far a trial can be trusted: one pure function over plain evidence, after the table of DESIGN section 6.
+//! How far a trial can be trusted: one pure function over plain evidence, after the table in docs/METHOD.md, Validity.
 //! It knows no process and no histogram; theory never enters, only the instrument's own soundness.
 
 use crate::results::{Ledger, State, Validity};
 use crate::stats::little;
 
-/// Lateness p99 above this share of accept p99: the generator colours the tail (DESIGN section 6).
+/// Lateness p99 above this share of accept p99: the generator colours the tail.
 pub const LATENESS_SUSPECT: f64 = 0.10;
-/// … and above this share it *is* the tail (DESIGN section 6).
+/// … and above this share it *is* the tail.
 pub const LATENESS_INVALID: f64 = 0.50;
-/// Share of a core above which a generator thread may be the limit (DESIGN section 6).
+/// Share of a core above which a generator thread may be the limit.
 pub const GENERATOR_BUSY: f64 = 0.85;
-/// Growth of the open operations, as a share of planned, above which a cell is overloaded (DESIGN section 6) …
+/// Growth of the open operations, as a share of planned, above which a cell is overloaded …
 pub const OVERLOAD_SHARE: f64 = 0.01;
-/// … but at least this many standard deviations of a Poisson count (DESIGN section 6).
+/// … but at least this many standard deviations of a Poisson count.
 pub const OVERLOAD_SIGMAS: f64 = 3.0;
-/// Little's law off by more than this is suspect (DESIGN section 6).
+/// Little's law off by more than this is suspect.
 pub const LITTLE_SUSPECT: f64 = 0.05;
-/// Little's law off by more than this is invalid (DESIGN section 6).
+/// Little's law off by more than this is invalid.
 pub const LITTLE_INVALID: f64 = 0.10;
-/// Fewer operations than this say nothing about Little's law (FACTS section 8).
+/// Fewer operations than this say nothing about Little's law.
 pub const LITTLE_OPERATIONS: u64 = 2_000;
-/// Steal or foreign CPU above this share of a core disturbs (DESIGN section 6).
+/// Steal or foreign CPU above this share of a core disturbs.
 pub const FOREIGN_CPU: f64 = 0.05;
 /// The planned median is the range between these quantiles: where half of the orders are slow the plan jumps at its
 /// median, and one order more or less decides on which side a single value lies.
 pub const HANDLER_MEDIAN: [f64; 2] = [0.49, 0.51];
 /// The handler's median may miss its plan by this share …
 pub const HANDLER_P50_SHARE: f64 = 0.05;
-/// … or by this, ns: well above what a precise sleep misses by (p99 77–138 µs, FACTS section 2), well below a coarse timer's 1 ms.
+/// … or by this, ns: well above what a precise sleep misses by (p99 up to 138 µs: docs/METHOD.md, Coordinated omission), well
+/// below a coarse timer's 1 ms.
 pub const HANDLER_P50_NS: f64 = 200_000.0;
 /// The handler's mean may miss its plan by this share (preemption moves means further than medians) …
 pub const HANDLER_MEAN_SHARE: f64 = 0.10;
@@ -267,13 +268,13 @@ pub fn late(lateness_p99_ns: Option<u64>, accept_p99_ns: Option<u64>) -> Option<
     let (lateness, accept) = (lateness_p99_ns? as f64, accept_p99_ns? as f64);
     // Not a number where both are none.
     let share = lateness / accept;
-    let state = graded(share, LATENESS_SUSPECT, LATENESS_INVALID);
-    (accept > 0.0 && state != State::Valid).then(|| {
+    let (state, limit) = graded(share, LATENESS_SUSPECT, LATENESS_INVALID)?;
+    (accept > 0.0).then(|| {
         let reason = format!(
             "operations left late: lateness p99 is {:.0} µs, {:.0} % of accept p99 (limit {:.0} %)",
             lateness / 1_000.0,
             share * 100.0,
-            LATENESS_SUSPECT * 100.0
+            limit * 100.0
         );
         (state, reason)
     })
@@ -300,21 +301,19 @@ fn generator(e: &Evidence, found: &mut Found) {
         && !e.open_loop
         && l.operations >= LITTLE_OPERATIONS
         && let Some(off) = little::deviation(l.in_flight, l.accepted_per_s, l.mean_accept_s)
+        && let Some((state, limit)) = graded(off, LITTLE_SUSPECT, LITTLE_INVALID)
     {
-        let state = graded(off, LITTLE_SUSPECT, LITTLE_INVALID);
-        if state != State::Valid {
-            found.add(
-                state,
-                format!(
-                    "Little's law is off by {:.1} % (limit {:.0} %): {:.0}/s × {:.1} µs against {:.0} in flight",
-                    off * 100.0,
-                    LITTLE_SUSPECT * 100.0,
-                    l.accepted_per_s,
-                    l.mean_accept_s * 1e6,
-                    l.in_flight
-                ),
-            );
-        }
+        found.add(
+            state,
+            format!(
+                "Little's law is off by {:.1} % (limit {:.0} %): {:.0}/s × {:.1} µs against {:.0} in flight",
+                off * 100.0,
+                limit * 100.0,
+                l.accepted_per_s,
+                l.mean_accept_s * 1e6,
+                l.in_flight
+            ),
+        );
     }
     if e.unpinned {
         found.add(
@@ -362,13 +361,14 @@ fn overload(e: &Evidence) -> Option<String> {
     })
 }
 
-fn graded(value: f64, suspect: f64, invalid: f64) -> State {
+/// Where a value is above a limit: what it makes of a trial, and that limit.
+fn graded(value: f64, suspect: f64, invalid: f64) -> Option<(State, f64)> {
     if value > invalid {
-        State::Invalid
+        Some((State::Invalid, invalid))
     } else if value > suspect {
-        State::Suspect
+        Some((State::Suspect, suspect))
     } else {
-        State::Valid
+        None
     }
 }
 

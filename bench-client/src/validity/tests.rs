@@ -189,12 +189,12 @@ fn lateness_above_a_tenth_is_suspect_and_above_half_invalid() {
     says(
         &spoilt(|e| e.lateness_p99_ns = Some(110_000)),
         State::Suspect,
-        "11 % of accept p99",
+        "11 % of accept p99 (limit 10 %)",
     );
     says(
         &spoilt(|e| e.lateness_p99_ns = Some(510_000)),
         State::Invalid,
-        "51 % of accept p99",
+        "51 % of accept p99 (limit 50 %)",
     );
 }
 
@@ -257,8 +257,16 @@ fn littles_law_off_by_a_twentieth_is_suspect_and_by_a_tenth_invalid() {
         judge(&closed(little)).validity
     };
     assert_eq!(with(0.00104, 9_000).state, State::Valid);
-    says(&with(0.00107, 9_000), State::Suspect, "off by 7.0 %");
-    says(&with(0.00080, 9_000), State::Invalid, "off by 20.0 %");
+    says(
+        &with(0.00107, 9_000),
+        State::Suspect,
+        "off by 7.0 % (limit 5 %)",
+    );
+    says(
+        &with(0.00080, 9_000),
+        State::Invalid,
+        "off by 20.0 % (limit 10 %)",
+    );
     assert_eq!(
         with(0.00080, 1_999).state,
         State::Valid,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::claims::fixture;
 use crate::claims::judge;
-use crate::results::{Arrival, Ledger, Skipped, Table, Value, VerdictRow};
+use crate::results::{Arrival, Ledger, Skipped, State, Table, Value, VerdictRow};
 use std::collections::BTreeMap;
 
 /// A trial of a chain: p50 and p99 of accept, ns, and the share of 10,000 orders that failed.
@@ -191,6 +191,23 @@ fn one_order_quicker_than_its_hops_refutes_the_floor() {
     );
     let row = with(240 * ms);
     assert_eq!(row.verdict, Verdict::Refuted, "{}", row.reason);
+}
+
+#[test]
+fn one_block_of_three_does_not_tell_that_no_order_was_quicker_and_does_tell_that_one_was() {
+    let ms = 1_000_000;
+    let with = |p50: u64| {
+        let chain = Chain::of(LONGEST, Kind::Floor);
+        let mut run = run_of(SYNC.map(|of| blocks(of, chain, p50, 260 * ms, 0)).concat());
+        for trial in run.trials.iter_mut().filter(|trial| trial.block > 0) {
+            trial.validity.state = State::Invalid;
+        }
+        of(&run, "chain-floor")
+    };
+    let row = with(253 * ms);
+    assert_eq!(row.verdict, Verdict::Inconclusive, "{}", row.reason);
+    assert!(row.reason.contains("kept 1 of 3 blocks"), "{}", row.reason);
+    assert_eq!(with(240 * ms).verdict, Verdict::Refuted);
 }
 
 #[test]

@@ -114,12 +114,19 @@ fn drained(cell: &CellTrials<'_>, name: String) -> Judged {
             number(took.point())
         )
     });
-    counted(cell, name, lost + waiting, confirmed, |_| {
+    // Orders of orders, or blocks of blocks.
+    let blocks = cell.kept().count() as u64;
+    let (against, of) = if lost == 0 && waiting > 0 {
+        (waiting, blocks)
+    } else {
+        (lost, confirmed)
+    };
+    counted(cell, name, against, of, |_| {
         if lost > 0 {
             format!("{transport}: {lost} of {confirmed} confirmed orders were lost")
         } else if waiting > 0 {
             format!(
-                "{transport}: in {waiting} blocks the backlog was not gone when the window ended"
+                "{transport}: in {waiting} of {blocks} blocks the backlog was not gone when the window ended"
             )
         } else {
             format!("{transport}: none of {confirmed} confirmed orders was lost{took}")

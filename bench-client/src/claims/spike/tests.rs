@@ -130,6 +130,34 @@ fn each_part_refutes_alone() {
 }
 
 #[test]
+fn a_share_is_of_orders_where_some_were_lost_and_of_blocks_where_a_backlog_stayed() {
+    let drains = |change: &dyn Fn(&mut Trial)| {
+        let mut run = planted();
+        let wanted = |trial: &&mut Trial| trial.cell.id == "queue-spike" && trial.block == 0;
+        change(run.trials.iter_mut().find(wanted).unwrap());
+        let mut parts = verdict(&run).parts.into_iter();
+        parts
+            .find(|part| part.name == "queue drains and loses nothing")
+            .unwrap()
+    };
+    let stayed = drains(&|trial: &mut Trial| trial.series.truncate(20));
+    assert_eq!(stayed.low, Some(1.0 / 3.0), "{}", stayed.reason);
+    assert!(
+        stayed.reason.contains("in 1 of 3 blocks the backlog"),
+        "{}",
+        stayed.reason
+    );
+    let both = drains(&|trial: &mut Trial| {
+        trial.series.truncate(20);
+        trial.ledger.lost = Some(78);
+    });
+    assert_eq!(both.low, Some(0.01), "{}", both.reason);
+    for part in [stayed, both] {
+        assert_eq!((part.verdict, part.high), (Verdict::Refuted, part.low));
+    }
+}
+
+#[test]
 fn a_transport_that_was_not_run_keeps_it_from_holding() {
     let mut run = planted();
     run.trials

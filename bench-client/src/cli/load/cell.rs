@@ -157,7 +157,7 @@ impl LoadArgs {
         if self.kind != CallKind::Unary && carried != Kind::Order {
             let came = own.map_or(self.payload.to_string(), Own::to_string);
             return Err(usage(format!(
-                "expected --payload O1 … O1000 or a file of orders beside --kind, got {came}; streams and lists carry orders"
+                "expected --payload O1 … O10000 or a file of orders beside --kind, got {came}; streams and lists carry orders"
             )));
         }
         let (batch, in_flight) = (self.batch.unwrap_or(DEFAULT_BATCH as u32), self.in_flight());

@@ -49,7 +49,7 @@ pub(super) struct LoadArgs {
     /// tcp, rest, grpc, queue (RabbitMQ) or stream (Kafka)
     #[arg(long)]
     transport: Transport,
-    /// Payload class: O1 … O1000, E0, E64, E1K, E64K, N-int, N-dbl, N-whole, B64K
+    /// Payload class: O1 … O10000, E0, E64, E1K, E64K, N-int, N-dbl, N-whole, B64K
     #[arg(long, default_value = "O3", conflicts_with = "payload_file")]
     payload: PayloadClass,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use crate::units::show_ns;
 use bench_host::machine::NOT_EXPOSED;
 use bench_host::scheduling::FIRST;
 
-/// From here on a trial is SUSPECT (DESIGN section 6), as a share of one core.
+/// From here on a trial is SUSPECT (docs/METHOD.md, Validity), as a share of one core.
 const DISTURBING: f64 = 0.05;
 /// Client, service and brokers on cores of their own, one left for the system.
 const CORES: usize = 4;

@@ -1,22 +1,34 @@
 //! Ratios with their intervals on a log axis, 1 marked and the claimed band shaded: gRPC against REST, and beside it
 //! what else was paired with REST.
 
+mod rows;
+
 use super::Picture;
 use super::style::{self, INK, MUTED};
 use crate::claims::Claim;
 use crate::claims::ratios::is_aa;
 use crate::claims::rules::Rule;
-use crate::report::format::{interval, metric};
-use crate::results::{Ratio, Run};
+use crate::results::{Part, Ratio, Run};
 use kuva::plot::forest::ForestPlot;
 use kuva::plot::scatter::ScatterPlot;
 use kuva::render::annotations::{ReferenceLine, ShadedRegion};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 use kuva::render::render::{Scene, render_multiple};
+use rows::{Row, rows};
+use std::collections::BTreeSet;
 
 /// Rows that a reader can still take in.
 const ROWS: usize = 24;
+
+/// The claims that rest on ratios of gRPC to REST, each with the metrics that it is judged on: their rows come first, in
+/// this order.
+const DECIDING: [(&str, &[&str]); 4] = [
+    ("grpc-thr-3-10x", &["throughput_per_s"]),
+    ("grpc-lat-3-10x", &["accept_p50", "accept_p99"]),
+    ("gap-concurrency", &["throughput_per_s"]),
+    ("gap-payload", &["throughput_per_s"]),
+];
 
 pub(super) fn pictures(run: &Run) -> Vec<Picture> {
     let (claimed, other): (Vec<&Ratio>, Vec<&Ratio>) = run
@@ -24,7 +36,7 @@ pub(super) fn pictures(run: &Run) -> Vec<Picture> {
         .iter()
         .filter(|r| !is_aa(r) && r.point.is_some())
         .partition(|r| is_claimed(r));
-    vec![claims(claimed), others(other)]
+    vec![claims(run, claimed), others(run, other)]
 }
 
 /// gRPC's advantage over REST as the claims state it: throughput, and how many times lower the latency is.
@@ -33,7 +45,7 @@ fn is_claimed(ratio: &Ratio) -> bool {
         && ratio.metric != "cpu_us_per_op"
 }
 
-fn claims(ratios: Vec<&Ratio>) -> Picture {
+fn claims(run: &Run, mut ratios: Vec<&Ratio>) -> Picture {
     const NAME: &str = "forest";
     let band = Claim::find("grpc-thr-3-10x").and_then(|claim| match claim.rules {
         [Rule::Band(low, Some(high), _)] => Some((*low, *high)),
@@ -42,6 +54,8 @@ fn claims(ratios: Vec<&Ratio>) -> Picture {
     let Some((low, high)) = band.filter(|_| !ratios.is_empty()) else {
         return Picture::left_out(NAME, "this run paired no cell of gRPC with one of REST");
     };
+    ratios.sort_by_key(|ratio| decides(run, ratio));
+    once_each(&mut ratios);
     let inside = ratios
         .iter()
         .filter(|r| r.low.is_some_and(|l| l >= low) && r.high.is_none_or(|h| h <= high))
@@ -61,7 +75,8 @@ fn claims(ratios: Vec<&Ratio>) -> Picture {
         more(n)
     );
     Picture::drawn(NAME, title, text, {
-        let rows: Vec<Row> = ratios.into_iter().take(ROWS).map(Row::new).collect();
+        ratios.truncate(ROWS);
+        let rows = rows(run, &ratios);
         move |title| {
             draw(
                 &rows,
@@ -73,11 +88,12 @@ fn claims(ratios: Vec<&Ratio>) -> Picture {
     })
 }
 
-fn others(ratios: Vec<&Ratio>) -> Picture {
+fn others(run: &Run, mut ratios: Vec<&Ratio>) -> Picture {
     const NAME: &str = "forest-rest";
     if ratios.is_empty() {
         return Picture::left_out(NAME, "this run paired nothing else with REST");
     }
+    once_each(&mut ratios);
     let cpu: Vec<String> = ["grpc", "queue", "stream"]
         .iter()
         .filter_map(|name| {
@@ -103,11 +119,38 @@ fn others(ratios: Vec<&Ratio>) -> Picture {
         more(ratios.len())
     );
     Picture::drawn(NAME, title, text, {
-        let mut rows: Vec<Row> = ratios.into_iter().map(Row::new).collect();
-        rows.sort_by_key(|row| row.place);
-        rows.truncate(ROWS);
+        ratios.sort_by_key(|ratio| style::place(other(ratio)));
+        ratios.truncate(ROWS);
+        let rows = rows(run, &ratios);
         move |title| draw(&rows, None, "times REST's value (log axis)", title)
     })
+}
+
+/// The place among [`DECIDING`] of the claim that is decided on a ratio's cells; after all of them, where none is.
+fn decides(run: &Run, ratio: &Ratio) -> usize {
+    let sides = [&ratio.numerator, &ratio.denominator];
+    let on = |part: &Part| sides.iter().all(|cell| part.cells.contains(cell));
+    let deciding = |(id, metrics): &(&str, &[&str])| {
+        metrics.contains(&ratio.metric.as_str())
+            && Claim::find(id).is_some_and(|claim| claim.experiment == experiment(ratio))
+            && run
+                .verdicts
+                .iter()
+                .any(|row| row.claim == *id && row.parts.iter().any(on))
+    };
+    DECIDING.iter().position(deciding).unwrap_or(DECIDING.len())
+}
+
+/// Cells that several experiments share are paired in each of them: the first is kept.
+fn once_each(ratios: &mut Vec<&Ratio>) {
+    let mut seen = BTreeSet::new();
+    ratios.retain(|r| {
+        seen.insert((
+            r.numerator.as_str(),
+            r.denominator.as_str(),
+            r.metric.as_str(),
+        ))
+    });
 }
 
 trait RateLike {
@@ -136,47 +179,21 @@ fn sides(ratio: &Ratio) -> Option<&str> {
     ratio.name.split_once(": ").map(|(_, sides)| sides)
 }
 
-/// A ratio, ready to draw.
-struct Row {
-    /// The transport's place in every list.
-    place: usize,
-    label: String,
-    colour: &'static str,
-    point: f64,
-    low: Option<f64>,
-    high: Option<f64>,
-    blocks: Vec<f64>,
+/// The experiment that a ratio is of.
+fn experiment(ratio: &Ratio) -> Option<&str> {
+    ratio
+        .name
+        .split_once(", ")
+        .map(|(experiment, _)| experiment)
 }
 
-impl Row {
-    fn new(ratio: &Ratio) -> Self {
-        let (load, sides) = ratio.name.split_once(": ").unwrap_or((&ratio.name, ""));
-        let other = sides
-            .split(" ÷ ")
-            .find(|side| *side != "rest")
-            .unwrap_or_default();
-        let load = load.split_once(", ").map_or(load, |(_, load)| load);
-        let what = metric(&ratio.metric);
-        // Where all rows are gRPC's, the axis says so.
-        let who = if is_claimed(ratio) {
-            String::new()
-        } else {
-            format!("{other} ")
-        };
-        let figures = match (ratio.low, ratio.high) {
-            (None, None) => "no bound".into(),
-            _ => interval(ratio.low, ratio.high, ""),
-        };
-        Self {
-            label: format!("{who}{what}, {load}  {figures}"),
-            place: style::place(other),
-            colour: style::transport(other),
-            point: ratio.point.unwrap_or(1.0),
-            low: ratio.low,
-            high: ratio.high,
-            blocks: ratio.per_block.clone(),
-        }
-    }
+/// What was paired with REST.
+fn other(ratio: &Ratio) -> &str {
+    sides(ratio)
+        .unwrap_or_default()
+        .split(" ÷ ")
+        .find(|side| *side != "rest")
+        .unwrap_or_default()
 }
 
 fn draw(rows: &[Row], band: Option<(f64, f64)>, axis: &str, title: Option<&str>) -> Scene {
@@ -202,7 +219,7 @@ fn draw(rows: &[Row], band: Option<(f64, f64)>, axis: &str, title: Option<&str>)
     for (i, row) in rows.iter().enumerate() {
         let at = (rows.len() - i) as f64;
         forest = forest.with_colored_row(
-            row.label.clone(),
+            format!("{}  {}", row.name, row.figures),
             row.point,
             row.low.unwrap_or(left),
             row.high.unwrap_or(right),
@@ -244,4 +261,47 @@ fn draw(rows: &[Row], band: Option<(f64, f64)>, axis: &str, title: Option<&str>)
         );
     }
     render_multiple(plots, style::layout(layout, (860.0, height), title))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::conclude;
+    use crate::claims::fixture::planted;
+
+    #[test]
+    fn ratios_that_decide_claims_come_first_and_each_pair_of_cells_once() {
+        let mut run = planted();
+        conclude(&mut run);
+        // Another experiment that read the same cells, and stands before the one that decides.
+        let shared: Vec<Ratio> = run
+            .ratios
+            .iter()
+            .filter(|r| is_claimed(r))
+            .map(|r| Ratio {
+                name: format!("rpc, {}", r.name.split_once(", ").unwrap().1),
+                ..r.clone()
+            })
+            .collect();
+        run.ratios.extend(shared);
+        let mut ratios: Vec<&Ratio> = run.ratios.iter().filter(|r| is_claimed(r)).rev().collect();
+        ratios.sort_by_key(|ratio| decides(&run, ratio));
+        once_each(&mut ratios);
+        let found: Vec<(&str, &str)> = ratios
+            .iter()
+            .map(|r| (experiment(r).unwrap(), r.metric.as_str()))
+            .collect();
+        assert_eq!(
+            found[..4],
+            [
+                ("capacity", "throughput_per_s"),
+                ("capacity", "throughput_per_s"),
+                ("ladder", "accept_p99"),
+                ("ladder", "accept_p50"),
+            ]
+        );
+        let mut rest: Vec<&str> = found[4..].iter().map(|(_, metric)| *metric).collect();
+        rest.sort_unstable();
+        assert_eq!(rest, ["completion_p50", "completion_p99"]);
+    }
 }

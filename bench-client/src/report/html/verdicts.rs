@@ -170,7 +170,7 @@ fn notes(run: &Run, own: &[&Ran<'_>], ratios: &[&Ratio]) -> Vec<String> {
     let trials: usize = own.iter().map(|ran| ran.trials.len()).sum();
     let again: usize = own.iter().map(|ran| ran.repeated()).sum();
     let mut notes = vec![format!(
-        "{trials} trials of {} cells, {again} of them replaced by a repetition of a disturbed block; seed {}.",
+        "{trials} trials of {} cells, {again} of them replaced by a repetition of what was disturbed; seed {}.",
         own.len(),
         run.manifest.seed
     )];
