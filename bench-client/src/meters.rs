@@ -4,7 +4,7 @@
 use crate::results::WireLeg;
 use crate::stack::Brokers;
 use bench_host::cpu::{
-    CpuMeter, CpuSnapshot, CpuUsage, Instructions, MachineCpu, with_descendants,
+    CpuMeter, CpuSnapshot, CpuUsage, Instructions, MachineCpu, process_cpu_ns, with_descendants,
 };
 use bench_host::wire::{ClosedSockets, DestroyListener, Leg, Snapshot, SocketBytes, headers_for};
 use bench_transport::Transport;
@@ -17,9 +17,9 @@ pub struct Meters {
     client: CpuMeter,
     service: Option<CpuMeter>,
     service_pid: Option<u32>,
-    /// A relay of ours: part of the path, no foreign work.
-    relay: Option<CpuMeter>,
     relay_pid: Option<u32>,
+    /// Whatever of ours runs beside the three roles, such as a broker that the trial does not use: no foreign work.
+    beside: Vec<u32>,
     broker: Option<CpuMeter>,
     /// Idle CPU of the broker, ns per second.
     idle: Option<f64>,
@@ -58,7 +58,7 @@ pub struct Reading {
     instructions: Counted<u64>,
     client: CpuSnapshot,
     service: Option<CpuSnapshot>,
-    relay: Option<CpuSnapshot>,
+    beside_ns: u64,
     broker: Option<CpuSnapshot>,
     machine: Option<MachineCpu>,
     idle: Option<f64>,
@@ -109,13 +109,18 @@ impl Meters {
             .iter()
             .flat_map(|transport| brokers.pids(*transport))
             .collect();
+        let idlers: Vec<u32> = Transport::ALL
+            .into_iter()
+            .filter(|transport| !transports.contains(transport))
+            .flat_map(|transport| brokers.pids(transport))
+            .collect();
         let mut cgroups = transports.iter().filter_map(|of| brokers.cgroup(*of));
         Self {
             client: CpuMeter::new("client", &[std::process::id()]),
             service: (!services.is_empty()).then(|| CpuMeter::new("service", services)),
             service_pid: services.first().copied(),
-            relay: None,
             relay_pid: None,
+            beside: with_descendants(&idlers).unwrap_or(idlers),
             broker: if pids.is_empty() {
                 let cgroup = cgroups.next();
                 cgroup.map(|directory| CpuMeter::of_cgroup("broker", directory))
@@ -129,8 +134,8 @@ impl Meters {
 
     /// Counts a relay of ours, where there is one, as part of the path.
     pub fn with_relay(mut self, pid: Option<u32>) -> Self {
-        self.relay = pid.map(|pid| CpuMeter::new("relay", &[pid]));
         self.relay_pid = pid;
+        self.beside.extend(pid);
         self
     }
 
@@ -144,7 +149,11 @@ impl Meters {
                 .and_then(|roles| roles.map(|counters| counters.borrow_mut().read())),
             machine: MachineCpu::read().ok(),
             broker: self.broker.as_ref().map(CpuMeter::snapshot),
-            relay: self.relay.as_ref().map(CpuMeter::snapshot),
+            beside_ns: self
+                .beside
+                .iter()
+                .map(|pid| process_cpu_ns(*pid).unwrap_or(0))
+                .sum(),
             service: self.service.as_ref().map(CpuMeter::snapshot),
             client: self.client.snapshot(),
             idle: self.idle,
@@ -161,9 +170,8 @@ impl Reading {
         let client = self.client.since(&earlier.client);
         let service = pair(&self.service, &earlier.service);
         let broker = pair(&self.broker, &earlier.broker);
-        let relay = pair(&self.relay, &earlier.relay);
         let ours = client.cpu_ns
-            + relay.as_ref().map_or(0, |usage| usage.cpu_ns)
+            + self.beside_ns.saturating_sub(earlier.beside_ns)
             + service.as_ref().map_or(0, |usage| usage.cpu_ns)
             + broker.as_ref().map_or(0, |usage| usage.cpu_ns);
         let machine = self
