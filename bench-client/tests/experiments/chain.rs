@@ -5,12 +5,12 @@ use super::support::{and_brokers, judged_with_reasons, list, rows, sound, with_b
 
 #[test]
 fn a_chain_joins_the_ledgers_of_all_its_services_and_its_claims_are_judged() {
-    let run = sound("chain", &and_brokers("rest,grpc"), 4);
+    // One sync transport shows the shape; services that call each other over either have tests of their own.
+    let run = sound("chain", &and_brokers("grpc"), 4);
     assert_eq!(list(&run, "skipped").len(), 0, "{}", run["skipped"]);
-    // N = 1 … 5 twice; 1, 2, 3 and 5 smooth hops and 1, 3 and 5 with spikes twice; 1, 3 and 5 of the floor twice; each broker
-    // behind each chain.
-    let behind = if with_brokers() { 4 } else { 0 };
-    assert_eq!([0, 1, 2, 3].map(|at| rows(&run, at)), [10, 14, 6, behind]);
+    // N = 1 … 5; 1, 2, 3 and 5 smooth hops and 1, 3 and 5 with spikes; 1, 3 and 5 of the floor; each broker behind the chain.
+    let behind = if with_brokers() { 2 } else { 0 };
+    assert_eq!([0, 1, 2, 3].map(|at| rows(&run, at)), [5, 7, 3, behind]);
     for trial in list(&run, "trials") {
         let (id, ledger) = (&trial["cell"]["id"], &trial["ledger"]);
         let services: usize = trial["cell"]["factors"]["services"]

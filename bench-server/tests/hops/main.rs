@@ -1,7 +1,7 @@
 //! Services that call services, as real processes: what reaches which hop, what a failing or a stopped one does to its
 //! callers, and what each guard turns away. Ledgers and counts judge; no time is asserted.
 
-#[path = "../common/mod.rs"]
+#[path = "../service/common/mod.rs"]
 mod common;
 
 mod brokers;

@@ -1,8 +1,6 @@
 //! The kinds of call in which operations share a request: whatever they share, each order is delivered exactly once,
 //! answered once, and spared by the fate of its neighbours.
 
-mod support;
-
 use bench_proto::format::Answer;
 use bench_proto::ledger::Balance;
 use bench_proto::validate::validate;
@@ -10,8 +8,8 @@ use bench_proto::{CallerLedger, Format};
 use bench_transport::rest::RestCaller;
 use bench_transport::{CallKind, CallResult, Caller, Outcome, Settings, Transport};
 use std::time::{Duration, Instant};
-use support::hops::{Grpc, Hop, RestH1, RestH2, open, serve, settings};
-use support::{
+use crate::support::hops::{Grpc, Hop, RestH1, RestH2, open, serve, settings};
+use crate::support::{
     PATIENCE, Pace, Shop, bad_order, between_two_ends, eventually, good_order, place, stamp,
 };
 

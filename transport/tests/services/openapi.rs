@@ -1,15 +1,13 @@
 //! `docs/openapi.yaml` is what the service does: each status of each of its operations is provoked, each answer fits
 //! its schema, and nothing that is provoked is missing from it.
 
-mod support;
-
 use bench_proto::{Format, Kind, PayloadClass};
 use bench_transport::Listener;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use support::hops::{Hop, RestH1, serve, settings};
-use support::{PATIENCE, Pace, Shop, bad_order, between_two_ends, good_order};
+use crate::support::hops::{Hop, RestH1, serve, settings};
+use crate::support::{PATIENCE, Pace, Shop, bad_order, between_two_ends, good_order};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -25,7 +23,7 @@ async fn contract(listener: &Listener) -> Value {
         (answer.status, &*answer.content_type),
         (200, "application/yaml")
     );
-    let file = include_str!("../../docs/openapi.yaml");
+    let file = include_str!("../../../docs/openapi.yaml");
     assert_eq!(answer.body, file.as_bytes());
     serde_saphyr::from_str(file).expect("the file is YAML")
 }
@@ -155,7 +153,7 @@ fn bodies() -> [(&'static str, Vec<u8>, Vec<u8>); 3] {
     let order = good_order(0);
     let list = |format: Format| {
         let bodies = [good_order(1), bad_order(2).0].map(|order| format.encode(&order));
-        let stamps = [1, 2].map(support::stamp);
+        let stamps = [1, 2].map(crate::support::stamp);
         let entries = bodies.iter().zip(&stamps);
         bench_proto::among::list(
             format,

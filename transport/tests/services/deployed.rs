@@ -1,7 +1,5 @@
 //! gRPC as people deploy it: tonic's own channels under the caller, counted, cut and encrypted like every connection.
 
-mod support;
-
 use bench_certificate::Authority;
 use bench_proto::{Format, PayloadClass};
 use bench_transport::grpc::GrpcCaller;
@@ -15,8 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::hops::{Grpc, Hop, open, serve, settings};
-use support::{PATIENCE, between_two_ends, carry, good_order, place, place_well, stamp};
+use crate::support::hops::{Grpc, Hop, open, serve, settings};
+use crate::support::{PATIENCE, between_two_ends, carry, good_order, place, place_well, stamp};
 use tokio::net::TcpListener;
 
 const ORDERS: u64 = 500;

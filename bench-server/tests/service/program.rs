@@ -1,9 +1,7 @@
 //! The real program: what it prints, how it stops, and what it refuses before anything starts.
 
-mod common;
-
 use bench_proto::{Format, Message, Stamp};
-use common::{Orders, Program, RUN, command, http, origin, reset};
+use crate::common::{Orders, Program, RUN, command, http, origin, reset};
 use nix::sys::signal::Signal;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -352,7 +350,7 @@ async fn a_token_from_the_environment_leaves_no_file_and_a_weak_one_is_refused()
     with_token.env("HOPBENCH_TOKEN", "x".repeat(40));
     let program = Program::started(with_token);
     assert_eq!(program.ready.token_file, None);
-    let control = common::Control {
+    let control = crate::common::Control {
         address: program.ready.control.clone().unwrap(),
         token: "x".repeat(40),
     };

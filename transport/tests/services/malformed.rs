@@ -1,14 +1,12 @@
 //! Whatever a peer sends, a listener turns it away in its transport's own way, counts it by name, and the next good
 //! order goes through. Peers here are plain sockets, and for grpc plain tonic: no client of ours is in the way.
 
-mod support;
-
 use bench_proto::order::order_service_client::OrderServiceClient;
 use bench_proto::{Format, Stamp};
 use bench_transport::{Listener, tcp};
 use std::time::Duration;
-use support::hops::{Grpc, Hop, RestH1, Tcp, serve, settings};
-use support::{PATIENCE, Shop, between_two_ends, eventually, good_order, place_well};
+use crate::support::hops::{Grpc, Hop, RestH1, Tcp, serve, settings};
+use crate::support::{PATIENCE, Shop, between_two_ends, eventually, good_order, place_well};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -109,7 +107,7 @@ fn every_kind_of_bad_request_has_its_status_and_its_name() {
         let order = serde_json::to_string(&good_order(0)).unwrap();
         let length = format!("content-length: {}", order.len());
         let bad_stamp = format!("{}: not-a-stamp", Stamp::HEADER);
-        let good_stamp = support::stamp(0).to_text();
+        let good_stamp = crate::support::stamp(0).to_text();
         let good_stamp = String::from_utf8_lossy(&good_stamp);
         let stamp = format!("{}: {good_stamp}", Stamp::HEADER);
         let orders = "/v1/orders";
@@ -291,7 +289,7 @@ fn every_header_that_is_no_stamp_is_refused_with_what_was_expected() {
         let (shop, listener) = listen::<RestH1>(&service).await;
         let order = serde_json::to_string(&good_order(0)).unwrap();
         let length = format!("content-length: {}", order.len());
-        let good = support::stamp(0).to_text();
+        let good = crate::support::stamp(0).to_text();
         let good = String::from_utf8_lossy(&good).into_owned();
         for bad in [
             String::new(),
