@@ -1,9 +1,9 @@
 //! The control port over real HTTP: who may ask, what is refused, and that what was reset is what is accounted.
 
+use crate::common::{Control, RUN, http, ledger, place, reset, service, service_with};
 use bench_server::OrderService;
 use bench_server::control::ControlPort;
 use bench_server::token::Token;
-use crate::common::{Control, RUN, http, ledger, place, reset, service, service_with};
 use serde_json::json;
 
 /// Dropping a control port waits for its thread, which asks nothing of the test's runtime.
@@ -108,7 +108,10 @@ async fn a_reset_and_the_orders_after_it_come_back_in_the_account() {
     let account = control.account().await;
     assert_eq!((account.run, account.spans[0].completed), (RUN, 25));
     assert_eq!(ledger(&account).delivered(), 25);
-    assert_eq!(crate::common::histogram(&account.spans[0].completion).len(), 25);
+    assert_eq!(
+        crate::common::histogram(&account.spans[0].completion).len(),
+        25
+    );
 }
 
 #[tokio::test]

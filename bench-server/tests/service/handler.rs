@@ -1,12 +1,12 @@
 //! The one handler, without any transport: what it answers, what it records, and how slow it is.
 
+use crate::common::{Orders, RUN, histogram, ledger, origin, place, reset, service, service_with};
 use bench_host::clock::now_ns;
 use bench_proto::control::{Reset, Span};
 use bench_proto::format::Answer;
 use bench_proto::{Blob, CallerLedger, Message, Stamp};
 use bench_proto::{ledger::Balance, validate::validate};
 use bench_transport::{Origin, Reply, Service};
-use crate::common::{Orders, RUN, histogram, ledger, origin, place, reset, service, service_with};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

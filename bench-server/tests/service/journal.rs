@@ -1,9 +1,9 @@
 //! The journal: what was answered is in it, what was torn is not, and a killed service loses nothing that it answered.
 
+use crate::common::{Orders, Program, http, origin, place, reset, service_with};
 use bench_proto::{Durability, Format, Message, Receipt, Stamp};
 use bench_server::journal::{self, Journal};
 use bench_transport::{Origin, Reply, Service};
-use crate::common::{Orders, Program, http, origin, place, reset, service_with};
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;

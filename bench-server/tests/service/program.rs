@@ -1,7 +1,7 @@
 //! The real program: what it prints, how it stops, and what it refuses before anything starts.
 
-use bench_proto::{Format, Message, Stamp};
 use crate::common::{Orders, Program, RUN, command, http, origin, reset};
+use bench_proto::{Format, Message, Stamp};
 use nix::sys::signal::Signal;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};

@@ -1,5 +1,7 @@
 //! gRPC as people deploy it: tonic's own channels under the caller, counted, cut and encrypted like every connection.
 
+use crate::support::hops::{Grpc, Hop, open, serve, settings};
+use crate::support::{PATIENCE, between_two_ends, carry, good_order, place, place_well, stamp};
 use bench_certificate::Authority;
 use bench_proto::{Format, PayloadClass};
 use bench_transport::grpc::GrpcCaller;
@@ -13,8 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use crate::support::hops::{Grpc, Hop, open, serve, settings};
-use crate::support::{PATIENCE, between_two_ends, carry, good_order, place, place_well, stamp};
 use tokio::net::TcpListener;
 
 const ORDERS: u64 = 500;

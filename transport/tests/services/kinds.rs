@@ -1,6 +1,10 @@
 //! The kinds of call in which operations share a request: whatever they share, each order is delivered exactly once,
 //! answered once, and spared by the fate of its neighbours.
 
+use crate::support::hops::{Grpc, Hop, RestH1, RestH2, open, serve, settings};
+use crate::support::{
+    PATIENCE, Pace, Shop, bad_order, between_two_ends, eventually, good_order, place, stamp,
+};
 use bench_proto::format::Answer;
 use bench_proto::ledger::Balance;
 use bench_proto::validate::validate;
@@ -8,10 +12,6 @@ use bench_proto::{CallerLedger, Format};
 use bench_transport::rest::RestCaller;
 use bench_transport::{CallKind, CallResult, Caller, Outcome, Settings, Transport};
 use std::time::{Duration, Instant};
-use crate::support::hops::{Grpc, Hop, RestH1, RestH2, open, serve, settings};
-use crate::support::{
-    PATIENCE, Pace, Shop, bad_order, between_two_ends, eventually, good_order, place, stamp,
-};
 
 const ORDERS: u64 = 1_000;
 const IN_FLIGHT: u64 = 100;

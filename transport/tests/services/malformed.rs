@@ -1,12 +1,12 @@
 //! Whatever a peer sends, a listener turns it away in its transport's own way, counts it by name, and the next good
 //! order goes through. Peers here are plain sockets, and for grpc plain tonic: no client of ours is in the way.
 
+use crate::support::hops::{Grpc, Hop, RestH1, Tcp, serve, settings};
+use crate::support::{PATIENCE, Shop, between_two_ends, eventually, good_order, place_well};
 use bench_proto::order::order_service_client::OrderServiceClient;
 use bench_proto::{Format, Stamp};
 use bench_transport::{Listener, tcp};
 use std::time::Duration;
-use crate::support::hops::{Grpc, Hop, RestH1, Tcp, serve, settings};
-use crate::support::{PATIENCE, Shop, between_two_ends, eventually, good_order, place_well};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;

@@ -1,13 +1,13 @@
 //! `docs/openapi.yaml` is what the service does: each status of each of its operations is provoked, each answer fits
 //! its schema, and nothing that is provoked is missing from it.
 
+use crate::support::hops::{Hop, RestH1, serve, settings};
+use crate::support::{PATIENCE, Pace, Shop, bad_order, between_two_ends, good_order};
 use bench_proto::{Format, Kind, PayloadClass};
 use bench_transport::Listener;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use crate::support::hops::{Hop, RestH1, serve, settings};
-use crate::support::{PATIENCE, Pace, Shop, bad_order, between_two_ends, good_order};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,11 +1,11 @@
 //! The streaming kinds of call over grpc, and what general grpc clients ask first: health and reflection.
 
+use crate::support::hops::{Grpc, open, settings};
+use crate::support::{Pace, Shop, bad_order, between_two_ends, good_order};
 use bench_proto::validate::validate;
 use bench_proto::{Format, Order, OrderQuery, Placed, Placement, PlacementList, Receipt};
 use bench_transport::grpc::GrpcCaller;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use crate::support::hops::{Grpc, open, settings};
-use crate::support::{Pace, Shop, bad_order, between_two_ends, good_order};
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;

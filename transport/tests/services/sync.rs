@@ -1,14 +1,15 @@
 //! The synchronous transports carry orders, refuse what is to be refused, account for every call, and come back
 //! after a cut. Each test is written once and runs on tcp, rest over HTTP/1.1 and HTTP/2, and grpc.
 
-use bench_proto::{Blob, Format, PayloadClass};
-use bench_transport::{CallResult, Caller, Connecting, Failure};
-use std::time::{Duration, Instant};
+use crate::on_every_hop;
 use crate::support::hops::{Hop, open, serve, settings};
 use crate::support::{PATIENCE, Pace, Shop};
 use crate::support::{
     bad_order, between_two_ends, carry, eventually, good_order, place, place_well, stamp,
 };
+use bench_proto::{Blob, Format, PayloadClass};
+use bench_transport::{CallResult, Caller, Connecting, Failure};
+use std::time::{Duration, Instant};
 
 const ORDERS: u64 = 10_000;
 const IN_FLIGHT: usize = 32;

@@ -1,13 +1,14 @@
 //! The synchronous transports over TLS 1.3: they carry the same orders, say what was negotiated, and whoever comes with
 //! the wrong CA, to the wrong name or without TLS is told so. Certificates are made for each test.
 
+use crate::on_every_hop;
+use crate::support::hops::{Hop, open, serve, settings};
+use crate::support::{PATIENCE, Pace, Shop};
+use crate::support::{between_two_ends, carry, eventually, good_order, place, place_well, stamp};
 use bench_certificate::Authority;
 use bench_proto::{Format, PayloadClass};
 use bench_transport::{CallResult, Caller, Identity, Settings, Tls};
 use std::time::Duration;
-use crate::support::hops::{Hop, open, serve, settings};
-use crate::support::{PATIENCE, Pace, Shop};
-use crate::support::{between_two_ends, carry, eventually, good_order, place, place_well, stamp};
 
 const ORDERS: u64 = 2_000;
 
