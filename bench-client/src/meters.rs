@@ -147,7 +147,6 @@ impl Meters {
                 .as_ref()
                 .map_err(Clone::clone)
                 .and_then(|roles| roles.map(|counters| counters.borrow_mut().read())),
-            machine: MachineCpu::read().ok(),
             broker: self.broker.as_ref().map(CpuMeter::snapshot),
             beside_ns: self
                 .beside
@@ -155,6 +154,8 @@ impl Meters {
                 .map(|pid| process_cpu_ns(*pid).unwrap_or(0))
                 .sum(),
             service: self.service.as_ref().map(CpuMeter::snapshot),
+            // Next to the client's own clock: what reading the others costs this process would else be a stranger's.
+            machine: MachineCpu::read().ok(),
             client: self.client.snapshot(),
             idle: self.idle,
         }

@@ -2,6 +2,7 @@
 //! time. What the kernel doesn't tell is said to be missing, never guessed.
 
 use std::fs;
+use std::path::Path;
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit};
@@ -26,6 +27,8 @@ pub struct Limits {
     pub timer_slack_ns: Option<u64>,
     /// Whether time in interrupts is told from the time of whoever was interrupted: `on`, `off`, or not exposed.
     pub irq_time: String,
+    /// Whether the kernel has netem, which delays, loses and limits packets: `yes`, `no`, or not exposed.
+    pub netem: String,
     /// Memory that can be had without swapping, in bytes; zero where it is not known.
     pub memory_available_bytes: u64,
 }
@@ -48,6 +51,7 @@ impl Limits {
                 .ok()
                 .and_then(|slack| u64::try_from(slack).ok()),
             irq_time: irq_time(),
+            netem: netem(),
             memory_available_bytes: memory
                 .and_then(|memory| memory.mem_available)
                 .unwrap_or_default(),
@@ -74,6 +78,34 @@ fn irq_time() -> String {
     }
 }
 
+/// By the lists of what was built into this kernel, and of what it can load.
+fn netem() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let modules = Path::new("/lib/modules").join(release.trim());
+    let lists: Vec<String> = ["modules.builtin", "modules.dep"]
+        .into_iter()
+        .filter_map(|list| fs::read_to_string(modules.join(list)).ok())
+        .collect();
+    listed(&lists, "sch_netem").into()
+}
+
+/// Whether one of the lists has the module. A line is its file, and in `modules.dep` a colon and what it needs.
+fn listed(lists: &[String], module: &str) -> &'static str {
+    if lists.is_empty() {
+        return NOT_EXPOSED;
+    }
+    let is_it = |line: &str| {
+        let file = line.split(':').next().unwrap_or(line);
+        let name = file.rsplit('/').next().unwrap_or(file);
+        name.split('.').next() == Some(module)
+    };
+    if lists.iter().flat_map(|list| list.lines()).any(is_it) {
+        "yes"
+    } else {
+        "no"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +121,22 @@ mod tests {
         assert!(0 < first && first <= last);
         assert!(limits.memory_available_bytes > 1 << 20, "{limits:?}");
         assert!(["on", "off", NOT_EXPOSED].contains(&limits.irq_time.as_str()));
+        assert!(["yes", "no", NOT_EXPOSED].contains(&limits.netem.as_str()));
+    }
+
+    #[test]
+    fn a_module_is_found_where_it_is_listed_and_not_where_another_needs_it() {
+        let [built_in, loadable, needed] = [
+            "kernel/net/sched/sch_fq.ko\nkernel/net/sched/sch_netem.ko\n",
+            "kernel/net/sched/sch_netem.ko.zst:\nkernel/fs/a.ko.zst: kernel/fs/b.ko.zst\n",
+            "kernel/net/a.ko: kernel/net/sched/sch_netem.ko\nkernel/net/not_sch_netem.ko:\n",
+        ]
+        .map(String::from);
+        let is_listed = |lists: &[String]| listed(lists, "sch_netem");
+        assert_eq!(is_listed(&[built_in, needed.clone()]), "yes");
+        assert_eq!(is_listed(&[loadable]), "yes");
+        assert_eq!(is_listed(&[needed]), "no");
+        assert_eq!(is_listed(&[]), NOT_EXPOSED);
     }
 
     #[test]

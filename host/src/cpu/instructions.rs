@@ -79,20 +79,30 @@ mod tests {
     // The kernel's own clock goes the same way as the processor's counters, and is there on every machine.
     #[test]
     fn what_a_thread_uses_is_counted_also_when_it_started_later() {
+        const BURNT: u64 = 20_000_000;
         let own = std::process::id();
         let mut counters = Instructions::counting(&Software::TASK_CLOCK, &[own]).unwrap();
         let before = counters.read().unwrap();
-        std::thread::spawn(|| {
+        let (burnt, is_burnt) = std::sync::mpsc::channel();
+        let (end, may_end) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
             let began = super::super::thread_cpu_ns();
-            while super::super::thread_cpu_ns() - began < 20_000_000 {}
-        })
-        .join()
-        .unwrap();
+            while super::super::thread_cpu_ns() - began < BURNT {}
+            burnt.send(nix::unistd::gettid()).unwrap();
+            may_end.recv().unwrap();
+        });
+        let id = is_burnt.recv().unwrap();
         let used = counters.read().unwrap() - before;
-        assert!(
-            used >= 20_000_000,
-            "20 ms of a new thread show as {used} ns"
-        );
+        assert!(used >= BURNT, "20 ms of a thread that waits: {used} ns");
+
+        // A join returns while the kernel still takes the thread down; its count is whole when it is gone.
+        end.send(()).unwrap();
+        thread.join().unwrap();
+        while std::path::Path::new(&format!("/proc/self/task/{id}")).exists() {
+            std::thread::yield_now();
+        }
+        let used = counters.read().unwrap() - before;
+        assert!(used >= BURNT, "20 ms of a thread that ended: {used} ns");
     }
 
     #[test]

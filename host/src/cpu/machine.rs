@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use procfs::{CpuTime, CurrentSI, KernelStats};
+use procfs::process::{Stat, StatFlags};
+use procfs::{CpuTime, CurrentSI, FromRead, KernelStats};
 use serde::{Deserialize, Serialize};
 
 use super::process_cpu_ns;
@@ -62,18 +63,28 @@ pub struct MachineCpu {
     at_ns: u64,
     total: CoreTime,
     cores: Vec<CoreTime>,
-    /// What every process had used, its threads included, by its id.
+    /// What every process but the kernel's own had used, its threads included, by its id.
     processes: BTreeMap<u32, u64>,
 }
 
-/// Every process that can be seen, the kernel's own among them, with what it has used.
+/// Every process that can be seen, with what it has used. The kernel's own threads are left out: they work for whoever
+/// asks, for us above all (one is at work whenever a socket that we count closes).
 fn processes() -> std::io::Result<BTreeMap<u32, u64>> {
-    let ids = std::fs::read_dir("/proc")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    // Collected first, so that the clocks are read within as short a time as can be.
+    let ids: Vec<u32> = std::fs::read_dir("/proc")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| !is_the_kernels(*pid))
+        .collect();
     // One that ends while the list is read is left out.
     Ok(ids
+        .into_iter()
         .filter_map(|pid| Some((pid, process_cpu_ns(pid).ok()?)))
         .collect())
+}
+
+fn is_the_kernels(pid: u32) -> bool {
+    Stat::from_file(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| StatFlags::from_bits_truncate(stat.flags).contains(StatFlags::PF_KTHREAD))
 }
 
 impl MachineCpu {
@@ -230,6 +241,16 @@ mod tests {
         assert_eq!(usage(ours, explained, 0).foreign_ns(ours), 0);
         let busier = usage(ours, explained - 1_500_000_000, 500_000_000);
         assert_eq!(busier.foreign_ns(ours), 1_000_000_000);
+    }
+
+    #[test]
+    fn the_kernels_own_threads_are_nobodys() {
+        let seen = processes().unwrap();
+        assert!(seen.contains_key(&std::process::id()));
+        // In a namespace of its own somebody else may have this number.
+        let second = std::fs::read_to_string("/proc/2/comm").unwrap_or_default();
+        assert_eq!(is_the_kernels(2), second.trim() == "kthreadd");
+        assert!(!seen.keys().any(|pid| is_the_kernels(*pid)), "{seen:?}");
     }
 
     #[test]
