@@ -45,7 +45,7 @@ held until the hop has answered; its failure fails the order. Over queue and str
 (direct or queue; topic), or with publish only the broker's confirm is awaited; fanout publishes to every --reader of the scope.
 Options: scope=NAME, format=json|protobuf, http=h1|h2, connections=N; guards, none by default: timeout=500ms (each attempt),
 retries=3, backoff=10ms..1s, budget=10%, breaker=50%/20/1s (failures among the last 20 attempts, open for 1 s),
-bulkhead=8 (calls at once); no-deadline
+slow-after=100ms (the breaker counts what took longer, too), bulkhead=8 (calls at once); no-deadline
 
 The service stops on SIGTERM and SIGINT after finishing what it accepted; a second one ends it at once.
 Logs go to stderr (RUST_LOG=info shows more, and what libraries log). Exit status: 0 stopped as asked, 1 failed, 2 bad usage.

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -30,10 +30,14 @@ impl Deadline {
         self.patience
     }
 
-    /// What the work comes to, or none if its time is up first; it is dropped then.
-    pub(crate) async fn within<F: Future>(&self, patience: Duration, work: F) -> Option<F::Output> {
+    /// What the work comes to, or none if its time is up first; whoever pinned it drops it then. Taken by value, it would
+    /// have two places in the future of every call.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        patience: Duration,
+        mut work: Pin<&mut F>,
+    ) -> Option<F::Output> {
         let at = Instant::now() + patience;
-        let mut work = pin!(work);
         let mut timer: Option<Pin<Box<Sleep>>> = None;
         let mut waiting = Waker::noop().clone();
         let ended = poll_fn(|context| {
@@ -71,6 +75,7 @@ impl Deadline {
 mod tests {
     use super::*;
     use std::future::pending;
+    use std::pin::pin;
     use std::task::Context;
     use tokio::task::yield_now;
     use tokio::time::sleep;
@@ -83,7 +88,9 @@ mod tests {
         for _ in 0..3 {
             let start = Instant::now();
             assert_eq!(
-                deadline.within(deadline.patience(), pending::<()>()).await,
+                deadline
+                    .within(deadline.patience(), pin!(pending::<()>()))
+                    .await,
                 None
             );
             assert!(start.elapsed() >= PATIENCE, "never early");
@@ -93,15 +100,20 @@ mod tests {
                 sleep(2 * PATIENCE).await;
                 7
             };
-            assert_eq!(patient.within(patient.patience(), slow).await, Some(7));
             assert_eq!(
-                patient.within(patient.patience(), yield_now()).await,
+                patient.within(patient.patience(), pin!(slow)).await,
+                Some(7)
+            );
+            assert_eq!(
+                patient.within(patient.patience(), pin!(yield_now())).await,
                 Some(())
             );
             // The kept timer fires with nobody waiting.
             sleep(2 * PATIENCE).await;
             assert_eq!(
-                deadline.within(deadline.patience(), yield_now()).await,
+                deadline
+                    .within(deadline.patience(), pin!(yield_now()))
+                    .await,
                 Some(())
             );
             assert_eq!(patient.idle.borrow().len(), 1);
@@ -116,7 +128,9 @@ mod tests {
         let late = async {
             sleep(PATIENCE / 2).await;
             assert_eq!(
-                deadline.within(deadline.patience(), pending::<()>()).await,
+                deadline
+                    .within(deadline.patience(), pin!(pending::<()>()))
+                    .await,
                 None
             );
             assert!(
@@ -124,7 +138,8 @@ mod tests {
                 "its own, not the other's"
             );
         };
-        let early = deadline.within(deadline.patience(), pending::<()>());
+        let never = pin!(pending::<()>());
+        let early = deadline.within(deadline.patience(), never);
         assert_eq!(tokio::join!(late, early), ((), None));
         assert_eq!(deadline.idle.borrow().len(), 2);
     }
@@ -133,7 +148,9 @@ mod tests {
     async fn work_that_is_done_at_once_takes_no_timer() {
         let deadline = Deadline::new(PATIENCE);
         assert_eq!(
-            deadline.within(deadline.patience(), async { 1 }).await,
+            deadline
+                .within(deadline.patience(), pin!(async { 1 }))
+                .await,
             Some(1)
         );
         assert!(deadline.idle.borrow().is_empty());
@@ -142,7 +159,8 @@ mod tests {
     #[tokio::test]
     async fn a_deadline_holds_when_another_task_goes_on_waiting() {
         let deadline = Deadline::new(PATIENCE);
-        let mut work = Box::pin(deadline.within(deadline.patience(), pending::<()>()));
+        let never = pin!(pending::<()>());
+        let mut work = Box::pin(deadline.within(deadline.patience(), never));
         let mut nobody = Context::from_waker(Waker::noop());
         assert!(work.as_mut().poll(&mut nobody).is_pending());
         assert_eq!(work.await, None);

@@ -96,7 +96,7 @@ where
     pub(crate) async fn sender(&self) -> Result<SendRequest<B>, Failure> {
         match self.turn() {
             Some(turn) => self.at(turn).await,
-            None => self.dial().await,
+            None => Box::pin(self.dial()).await,
         }
     }
 

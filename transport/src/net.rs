@@ -1,29 +1,24 @@
-//! What the transports over TCP share: dialling and binding, lanes that open again after a cut, what is counted,
-//! and the desk where listeners hand requests to the service. It knows no protocol.
+//! What the transports over TCP share. Here the calling end: dialling, what is counted, and the words of a failure;
+//! `lane` opens connections again after a cut, `desk` is the listening end. It knows no protocol.
+
+mod desk;
+mod lane;
+
+pub(crate) use desk::{CLOSING_GRACE, Desk, accept, bind, nodelay_in_force, panicked, stopped};
+pub(crate) use lane::{Lane, Link};
 
 use crate::tls::{self, Calling, Negotiated, Stream};
-use crate::{
-    CallResult, Connecting, Counters, Failure, Origin, Reply, Service, Settings, Started, finish,
-    start,
-};
-use anyhow::Context as _;
-use bench_proto::Message;
-use std::cell::RefCell;
+use crate::{CallResult, Connecting, Counters, Failure, Settings};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+use tokio::net::TcpStream;
 
 /// After a refused attempt, calls fail with its error for so long before the next one: an open loop would
 /// otherwise dial once per call for as long as the service is away.
 const REDIAL_AFTER: Duration = Duration::from_millis(10);
-
-/// How long a stopping listener waits for peers that keep a connection open though all their work is done.
-pub(crate) const CLOSING_GRACE: Duration = Duration::from_secs(2);
 
 /// Settings in force, by name.
 pub(crate) fn named<const N: usize>(settings: [(&str, String); N]) -> BTreeMap<String, String> {
@@ -211,7 +206,8 @@ impl Dialer {
         if let Some(failure) = self.refused_just_now() {
             return Err(failure);
         }
-        match self.connect().await {
+        // Boxed: opening is rare, and would make the future of every call that may have to open several KiB larger.
+        match Box::pin(self.connect()).await {
             Ok(stream) => {
                 self.meter.opened();
                 Ok(stream)
@@ -294,146 +290,4 @@ impl Dialer {
         settings.extend(tls::in_force(negotiated.as_ref()));
         settings
     }
-}
-
-/// A connection that many calls share.
-pub(crate) trait Link: Clone {
-    /// Whether it still carries new calls.
-    fn is_open(&self) -> bool;
-}
-
-/// The place of one shared connection: opened when it is first needed, and again after a cut.
-#[derive(Debug)]
-pub(crate) struct Lane<L> {
-    link: RefCell<Option<L>>,
-    dialing: tokio::sync::Mutex<()>,
-}
-
-impl<L: Link> Lane<L> {
-    pub(crate) fn new() -> Self {
-        Self {
-            link: RefCell::new(None),
-            dialing: tokio::sync::Mutex::new(()),
-        }
-    }
-
-    /// The open connection, if there is one.
-    pub(crate) fn link(&self) -> Option<L> {
-        let link = self.link.borrow();
-        link.as_ref().filter(|link| link.is_open()).cloned()
-    }
-
-    /// The open connection, or a new one; calls that come meanwhile wait for the same attempt.
-    pub(crate) async fn open(
-        &self,
-        dial: impl AsyncFnOnce() -> Result<L, Failure>,
-    ) -> Result<L, Failure> {
-        let _turn = self.dialing.lock().await;
-        if let Some(link) = self.link() {
-            return Ok(link);
-        }
-        let link = dial().await?;
-        self.link.replace(Some(link.clone()));
-        Ok(link)
-    }
-}
-
-/// Binds a listening socket and says where it is.
-pub(crate) async fn bind(name: &str, target: &str) -> anyhow::Result<(TcpListener, String)> {
-    let listener = TcpListener::bind(target).await.with_context(|| {
-        format!("cannot listen for {name} at {target}: expected a free host:port of this machine")
-    })?;
-    let address = listener.local_addr()?.to_string();
-    Ok((listener, address))
-}
-
-/// The next connection, Nagle off unless that is left to the system. Errors of `accept` are about one peer, or about descriptors that have run
-/// out: neither ends the listener.
-pub(crate) async fn accept(listener: &TcpListener, nagle_left: bool) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) if nagle_left || stream.set_nodelay(true).is_ok() => return stream,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(REDIAL_AFTER).await;
-            }
-        }
-    }
-}
-
-/// How a listener says what became of Nagle on what it accepts.
-pub(crate) fn nodelay_in_force(nagle_left: bool) -> String {
-    if nagle_left {
-        "left to the system: Nagle is on".into()
-    } else {
-        "on every accepted connection".into()
-    }
-}
-
-/// Returns once the listener is to stop, also when its handle was dropped.
-pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Where a listener hands requests to the service, and waits for the last of them when it stops.
-#[derive(Clone, Debug)]
-pub(crate) struct Desk<S> {
-    service: S,
-    open: TaskTracker,
-}
-
-impl<S: Service> Desk<S> {
-    pub(crate) fn new(service: S) -> Self {
-        Self {
-            service,
-            open: TaskTracker::new(),
-        }
-    }
-
-    /// Starts to work on a request.
-    pub(crate) async fn start(&self, message: Message, origin: Origin) -> Started<Reply> {
-        start(self.handler(message, origin)).await
-    }
-
-    /// Works on a request; the work goes on if the caller of this stops waiting.
-    pub(crate) async fn finish(&self, message: Message, origin: Origin) -> Reply {
-        let reply = finish(self.handler(message, origin)).await;
-        reply.unwrap_or_else(panicked)
-    }
-
-    /// Waits until the service hands out its catalogue.
-    pub(crate) async fn catalog(&self) {
-        self.service.catalog().await;
-    }
-
-    /// Counts a request that never became a message.
-    pub(crate) fn rejected(&self, what: &str) {
-        self.service.rejected(what);
-    }
-
-    /// Waits until every handler has ended. Nothing new may be handed in afterwards.
-    pub(crate) async fn idle(&self) {
-        self.open.close();
-        self.open.wait().await;
-    }
-
-    fn handler(
-        &self,
-        message: Message,
-        origin: Origin,
-    ) -> impl Future<Output = Reply> + Send + 'static {
-        let open = self.open.token();
-        let work = self.service.handle(message, origin);
-        async move {
-            let reply = work.await;
-            drop(open);
-            reply
-        }
-    }
-}
-
-/// What is answered for a handler that panicked.
-pub(crate) fn panicked() -> Reply {
-    Reply::Failed("the order's handler panicked; the service's log says where".into())
 }

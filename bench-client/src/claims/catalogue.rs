@@ -281,7 +281,7 @@ pub static CLAIMS: [Claim; 45] = [
         rules: &[AllOf],
         by_construction: true,
         experiment: Some("guards"),
-        judged_on: "the unrelated endpoint with each of them on, against none",
+        judged_on: "the unrelated endpoint with each of them on, against none; the breaker counts errors and slow calls",
     },
     Claim {
         id: "retry-storm",

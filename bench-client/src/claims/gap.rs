@@ -2,7 +2,7 @@
 //! on the log factor; the interval then goes over blocks.
 
 use super::combine::Judged;
-use super::pairs::{is_plain_rest, measure, pairs, size_of};
+use super::pairs::{Measure, is_plain_rest, pairs, seen, size_of, words};
 use super::part::{Question, judge_paired, not_measured};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, cells};
@@ -88,7 +88,7 @@ fn slopes(line: &Line<'_, '_>, metric: Metric) -> Paired {
     let mut points: BTreeMap<u32, (Vec<(f64, f64)>, bool)> = BTreeMap::new();
     let mut paired = Paired::default();
     for (value, rest, grpc) in line {
-        // As observed: a bound on either side is what `measure` is there for.
+        // As observed: a bound on either side is what `Measure` is there for.
         let read = |t: &_| metric.of(t);
         let at = Paired::of(grpc, rest, read, read);
         paired.excluded.extend(at.excluded);
@@ -111,10 +111,20 @@ fn slopes(line: &Line<'_, '_>, metric: Metric) -> Paired {
 
 fn parts(run: &Run, gap: &Gap, rule: Rule) -> Vec<Judged> {
     let all = cells(run, gap.experiment);
-    gap.lines
+    let lines: Vec<(&str, Line<'_, '_>)> = gap
+        .lines
         .iter()
-        .flat_map(|name| {
-            let line = line(&all, gap, name);
+        .map(|name| (*name, line(&all, gap, name)))
+        .collect();
+    let compared: Vec<&CellTrials<'_>> = lines
+        .iter()
+        .filter(|(_, line)| line.len() >= gap.least)
+        .flat_map(|(_, line)| of_line(line))
+        .collect();
+    let measure = Measure::of(&compared);
+    lines
+        .iter()
+        .flat_map(|(name, line)| {
             if line.len() < gap.least {
                 return vec![not_measured(
                     format!("slope, {name}"),
@@ -127,18 +137,28 @@ fn parts(run: &Run, gap: &Gap, rule: Rule) -> Vec<Judged> {
                     ),
                 )];
             }
-            vec![slope_part(run, gap, name, &line, rule), top_part(run, gap, name, &line)]
+            vec![
+                slope_part(run, gap, name, line, rule, measure),
+                top_part(run, gap, name, line, measure),
+            ]
         })
         .collect()
 }
 
-fn slope_part(run: &Run, gap: &Gap, name: &str, line: &Line<'_, '_>, rule: Rule) -> Judged {
-    let of = of_line(line);
-    let metric = measure(&of);
+fn slope_part(
+    run: &Run,
+    gap: &Gap,
+    name: &str,
+    line: &Line<'_, '_>,
+    rule: Rule,
+    measure: Measure,
+) -> Judged {
+    let metric = measure.decides;
+    let beside = seen(measure.other, &slopes(line, measure.other));
     let (from, to) = (line[0].0, line[line.len() - 1].0);
     let says = |slope: &str| {
         format!(
-            "{name}: from {from} to {to} {}, gRPC ÷ REST in {} changes by {slope} per decade",
+            "{name}: from {from} to {to} {}, gRPC ÷ REST in {} changes by {slope} per decade ({beside})",
             gap.factor,
             words(metric)
         )
@@ -152,16 +172,17 @@ fn slope_part(run: &Run, gap: &Gap, name: &str, line: &Line<'_, '_>, rule: Rule)
         below: &|_| None,
         says: &says,
     };
-    judge_paired(run, &question, &slopes(line, metric), &of)
+    judge_paired(run, &question, &slopes(line, metric), &of_line(line))
 }
 
-fn top_part(run: &Run, gap: &Gap, name: &str, line: &Line<'_, '_>) -> Judged {
+fn top_part(run: &Run, gap: &Gap, name: &str, line: &Line<'_, '_>, measure: Measure) -> Judged {
     let (value, rest, grpc) = line[line.len() - 1];
-    let metric = measure(&[rest, grpc]);
+    let metric = measure.decides;
+    let beside = measure.beside(grpc, rest);
     let read = |t: &_| metric.of(t);
     let says = |ratio: &str| {
         format!(
-            "{name}: at {value} {}, gRPC has {ratio} the {} of REST",
+            "{name}: at {value} {}, gRPC has {ratio} the {} of REST ({beside})",
             gap.factor,
             words(metric)
         )
@@ -175,13 +196,6 @@ fn top_part(run: &Run, gap: &Gap, name: &str, line: &Line<'_, '_>) -> Judged {
         says: &says,
     };
     super::part::judge(run, &question, grpc, rest)
-}
-
-fn words(metric: Metric) -> &'static str {
-    match metric {
-        Metric::OrdersPerCpuSecond => "orders per CPU-second",
-        _ => "orders per second",
-    }
 }
 
 /// The slopes as a table, by both measures.
@@ -226,101 +240,5 @@ pub fn table(run: &Run, gap: &Gap) -> Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{fixture, judge};
-    use super::*;
-    use crate::results::{Trial, Verdict, VerdictRow};
-
-    /// REST at 10,000/s and 50 µs everywhere; gRPC so many times as good at `depth`.
-    fn at(depth: u32, ratio: f64, block: u32) -> [Trial; 2] {
-        let one = |transport: &str, times: f64| {
-            let cpu = [25.0 / times, 25.0 / times, 0.0];
-            let cell = fixture::cell(transport, "O3");
-            let mut trial = fixture::closed(cell, 0, block, 10_000.0 * times, cpu);
-            trial.cell.in_flight = Some(depth);
-            trial.cell.connections = Some(depth);
-            trial.cell.id = format!("{transport}-O3-c{depth}");
-            trial
-        };
-        [one("rest", 1.0), one("grpc", ratio)]
-    }
-
-    fn run(ratio: impl Fn(f64) -> f64) -> Run {
-        let trials = (0..fixture::BLOCKS).flat_map(|block| {
-            [1, 8, 32, 128, 256].map(|depth| at(depth, ratio(depth.into()), block))
-        });
-        Run {
-            trials: trials.flatten().collect(),
-            ..fixture::planted()
-        }
-    }
-
-    fn verdict(run: &Run, claim: &str) -> VerdictRow {
-        let mut rows = judge(run);
-        rows.retain(|row| row.claim == claim);
-        rows.remove(0)
-    }
-
-    fn part(row: &VerdictRow, name: &str) -> Verdict {
-        row.parts.iter().find(|p| p.name == name).unwrap().verdict
-    }
-
-    #[test]
-    fn a_gap_that_grows_and_ends_above_one_widens() {
-        // x^0.1 is ×1.26 per decade, and 1.74 at 256.
-        let row = verdict(&run(|x| x.powf(0.1)), "gap-concurrency");
-        assert_eq!(part(&row, "slope, O3"), Verdict::Holds, "{}", row.reason);
-        assert_eq!(part(&row, "above 1 at the top, O3"), Verdict::Holds);
-        // O100 was not run: what is not measured keeps the whole from holding.
-        assert_eq!(row.verdict, Verdict::Inconclusive);
-    }
-
-    #[test]
-    fn a_gap_that_grows_and_stays_below_one_is_no_lead() {
-        let row = verdict(&run(|x| 0.5 * x.powf(0.1)), "gap-concurrency");
-        assert_eq!(part(&row, "slope, O3"), Verdict::Holds);
-        assert_eq!(part(&row, "above 1 at the top, O3"), Verdict::Refuted);
-        assert_eq!(row.verdict, Verdict::Refuted, "{}", row.reason);
-    }
-
-    #[test]
-    fn a_gap_that_stays_as_it_is_does_not_widen() {
-        let row = verdict(&run(|_| 1.5), "gap-concurrency");
-        assert_eq!(part(&row, "slope, O3"), Verdict::Refuted, "{}", row.reason);
-        assert_eq!(row.verdict, Verdict::Refuted);
-    }
-
-    #[test]
-    fn a_block_without_every_point_has_no_slope() {
-        let mut run = run(|x| x.powf(0.1));
-        run.trials
-            .retain(|t| !(t.block == 0 && t.cell.in_flight == Some(128)));
-        let all = cells(&run, "capacity");
-        let line = line(&all, &CONCURRENCY, "O3");
-        assert_eq!(slopes(&line, Metric::Throughput).blocks.len(), 5);
-    }
-
-    #[test]
-    fn the_payload_gap_runs_over_the_lines_of_an_order() {
-        let mut run = run(|_| 1.0);
-        run.trials.clear();
-        for block in 0..fixture::BLOCKS {
-            for lines in [1u32, 10, 100, 1_000] {
-                for mut trial in at(32, f64::from(lines).powf(0.2), block) {
-                    trial.cell.payload = format!("O{lines}");
-                    trial.cell.id = format!("{}-O{lines}-c32", trial.cell.transport);
-                    trial.experiment = "payload".into();
-                    run.trials.push(trial);
-                }
-            }
-        }
-        let row = verdict(&run, "gap-payload");
-        assert_eq!(row.verdict, Verdict::Holds, "{}", row.reason);
-        let table = table(&run, &PAYLOAD);
-        assert_eq!(table.rows.len(), 1);
-        let Value::Interval { point, .. } = table.rows[0][3] else {
-            panic!("{table:?}");
-        };
-        assert!((point - 10f64.powf(0.2)).abs() < 1e-6, "{point}");
-    }
-}
+#[path = "gap_tests.rs"]
+mod tests;

@@ -52,7 +52,7 @@ fn parts(run: &Run) -> Vec<Judged> {
         };
         let [survives, later] = names;
         let sold = succeeded(cell, DOWN);
-        parts.push(share(cell, survives, sold, SURVIVES..=1.0, |found| {
+        parts.push(share(cell, survives, &sold, SURVIVES..=1.0, |found| {
             format!(
                 "with the rest published over {broker}: {found}, orders succeeded while {AWAY} was away{}",
                 p99(cell)
@@ -70,7 +70,7 @@ fn goes_down(run: &Run, all: &[CellTrials<'_>]) -> Judged {
         Some(cell) => share(
             cell,
             name,
-            succeeded(cell, DOWN),
+            &succeeded(cell, DOWN),
             0.0..=DOWN_SHARE,
             |found| {
                 format!(

@@ -24,8 +24,8 @@
 //!   many `partitions` as consumers, `phases[]` named `away` and `after`, and a series;
 //! - `chain-fail`, `chain-p99`, `chain-floor`, `async-hop-free`: experiment `chain`, transports `rest` and `grpc`, factor
 //!   `topology` `chain-N-fail`, `-smooth`, `-spike`, `-floor`, and `chain-2-smooth-and-queue` or `-and-stream`;
-//! - `retry-storm`: experiment `retries`, transports `rest` and `grpc`, factor `topology` `retries-none`, `-immediate` and
-//!   `-backoff`, `phases[]` with one named `later`;
+//! - `retry-storm`: experiment `retries`, transports `rest` and `grpc`, factor `topology` `retries-none`, `-immediate`,
+//!   `-backoff` and `-idempotent`, over `rest` also `-deadline`, `phases[]` with one named `later`;
 //! - `cascade`, `breaker`: experiment `guards`, transports `rest` and `grpc`, factor `topology`
 //!   `guards-TROUBLE-TRANSPORT-GUARD` with the troubles `slow`, `hang` and `crash`, a `probe` with `phases[]` named `before`
 //!   and as the trouble;
@@ -48,6 +48,7 @@ pub mod gap;
 pub mod guards;
 pub mod hybrid;
 pub mod ladder;
+pub mod margin;
 pub mod measured;
 pub mod outage;
 pub mod overload;

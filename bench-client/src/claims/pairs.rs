@@ -1,5 +1,6 @@
-//! REST and gRPC cells that are equal in everything else, and what a saturated pair is compared by.
+//! REST and gRPC cells that are equal in everything else, and what claims on their throughput are judged on.
 
+use super::part::number;
 use super::samples::{CellTrials, Metric, Paired, is_base};
 use crate::results::{Arrival, Cell, Value};
 use crate::stats::Estimate;
@@ -61,13 +62,54 @@ pub fn size_of(payload: &str) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// What a saturated comparison is judged by. Where no caller was the limit: orders per second. Where one was, they say
-/// what an order costs the *caller*; then orders per CPU-second of all processes together.
-pub fn measure(cells: &[&CellTrials<'_>]) -> Metric {
-    if cells.iter().any(|cell| is_bound(cell)) {
-        Metric::OrdersPerCpuSecond
-    } else {
-        Metric::Throughput
+/// What a claim on throughput is judged on in a run: one metric for all of its parts, from who was the limit, never from a
+/// ratio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// Decides every part.
+    pub decides: Metric,
+    /// Stands beside in every part and never decides.
+    pub other: Metric,
+}
+
+impl Measure {
+    /// `cells` are all that the claim's parts compare, both sides. Where no caller was the limit in a block of theirs:
+    /// orders per second. Where one was, those say what an order costs the *caller*; then orders per CPU-second of all
+    /// processes together.
+    pub fn of(cells: &[&CellTrials<'_>]) -> Self {
+        let (per_s, per_cpu_s) = (Metric::Throughput, Metric::OrdersPerCpuSecond);
+        let (decides, other) = if cells.iter().any(|cell| is_bound(cell)) {
+            (per_cpu_s, per_s)
+        } else {
+            (per_s, per_cpu_s)
+        };
+        Self { decides, other }
+    }
+
+    /// The other metric's ratio of two cells, for the sentence; orders per second with whose limit they were.
+    pub fn beside(self, above: &CellTrials<'_>, below: &CellTrials<'_>) -> String {
+        let read = |t: &_| self.other.of(t);
+        let seen = seen(self.other, &Paired::of(above, below, read, read));
+        match self.other {
+            Metric::Throughput => format!("{seen}; the limit: {}", limit(&[above, below])),
+            _ => seen,
+        }
+    }
+}
+
+/// What a metric came to as it was observed, bounds or not: `orders per second 0.76×`.
+pub fn seen(metric: Metric, paired: &Paired) -> String {
+    match paired.measured(true, None) {
+        Some(seen) => format!("{} {}×", words(metric), number(seen.ratio.point())),
+        None => format!("{} unknown", words(metric)),
+    }
+}
+
+/// The two metrics of [`Measure`] in words.
+pub fn words(metric: Metric) -> &'static str {
+    match metric {
+        Metric::OrdersPerCpuSecond => "orders per CPU-second",
+        _ => "orders per second",
     }
 }
 
@@ -121,5 +163,77 @@ pub fn figure(cell: &CellTrials<'_>, metric: Metric, divisor: f64) -> Value {
         // A lower bound has no upper end.
         Some((low, _)) if bound => Value::interval(estimate.point(), Some((low, f64::INFINITY))),
         ends => Value::interval(estimate.point(), ends),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::planted;
+    use super::super::samples::cells;
+    use super::*;
+    use crate::results::{Run, State, Trial};
+
+    const PER_SECOND: Measure = Measure {
+        decides: Metric::Throughput,
+        other: Metric::OrdersPerCpuSecond,
+    };
+    const PER_CPU_SECOND: Measure = Measure {
+        decides: Metric::OrdersPerCpuSecond,
+        other: Metric::Throughput,
+    };
+
+    /// Of every pair in `capacity`, as if one claim compared them all.
+    fn measure(run: &Run) -> Measure {
+        let all = cells(run, "capacity");
+        let compared: Vec<_> = pairs(&all, is_plain_rest)
+            .into_iter()
+            .flat_map(|(rest, grpc)| [rest, grpc])
+            .collect();
+        assert_eq!(compared.len(), 4, "O3 and O100");
+        Measure::of(&compared)
+    }
+
+    /// Has the caller be the limit in one block of a cell.
+    fn bind<'r>(run: &'r mut Run, cell: &str, block: u32) -> &'r mut Trial {
+        let wanted = |t: &&mut Trial| t.cell.id == cell && t.block == block;
+        let trial = run.trials.iter_mut().find(wanted).unwrap();
+        trial.throughput_is_lower_bound = true;
+        trial
+    }
+
+    #[test]
+    fn orders_per_second_decide_where_no_caller_was_the_limit() {
+        assert_eq!(measure(&planted()), PER_SECOND);
+        assert_eq!(Measure::of(&[]), PER_SECOND);
+    }
+
+    #[test]
+    fn one_caller_at_its_limit_in_one_block_of_either_side_has_cpu_seconds_decide() {
+        for cell in [
+            "rest-O3-c32",
+            "grpc-O3-c32",
+            "rest-O100-c32",
+            "grpc-O100-c32",
+        ] {
+            for block in [0, 5] {
+                let mut run = planted();
+                bind(&mut run, cell, block);
+                assert_eq!(measure(&run), PER_CPU_SECOND, "{cell}, block {block}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_count_or_is_not_compared_has_no_say() {
+        let mut run = planted();
+        bind(&mut run, "grpc-O3-c32", 2).validity.state = State::Invalid;
+        for not_compared in ["rest-O3-c32-A2", "tcp-O3-c32", "stream-O3-c32"] {
+            bind(&mut run, not_compared, 2);
+        }
+        let mut again = bind(&mut run, "rest-O100-c32", 3).clone();
+        again.attempt = 1;
+        again.throughput_is_lower_bound = false;
+        run.trials.push(again);
+        assert_eq!(measure(&run), PER_SECOND);
     }
 }

@@ -334,6 +334,43 @@ fn where_both_callers_were_the_limit_throughput_is_judged_per_cpu_second() {
 }
 
 #[test]
+fn one_caller_at_its_limit_has_every_payload_judged_per_cpu_second() {
+    // With O3: 0.5 in orders per second, 24 ÷ 24 = 1 in orders per CPU-second.
+    let mut run = planted();
+    spoil(
+        &mut run,
+        |t| t.cell.id == "grpc-O3-c32",
+        |t| {
+            t.cpu_us_per_op.client = Some(11.0);
+            t.cpu_us_per_op.service = Some(13.0);
+        },
+    );
+    let found = |run: &Run| {
+        let row = of(run, "grpc-thr-3-10x");
+        ["throughput O3", "throughput O100"].map(|name| part(&row, name).clone())
+    };
+    let [small, large] = found(&run);
+    assert!((small.low.unwrap() - 0.5).abs() < 0.02, "{small:?}");
+    for (part, other) in [(&small, "1.00"), (&large, "5.00")] {
+        let words =
+            format!("the orders per second of REST (orders per CPU-second {other}×) over 6 blocks");
+        assert!(part.reason.contains(&words), "{}", part.reason);
+    }
+    let is_large = |t: &Trial| t.cell.id == "grpc-O100-c32" && t.block == 2;
+    spoil(&mut run, is_large, |t| t.throughput_is_lower_bound = true);
+    let [small, large] = found(&run);
+    assert!((small.low.unwrap() - 1.0).abs() < 1e-9, "{small:?}");
+    assert!((large.low.unwrap() - 5.0).abs() < 1e-9, "{large:?}");
+    for (part, other, limit) in [
+        (&small, "0.50", "not the callers"),
+        (&large, "5.00", "the caller of the first"),
+    ] {
+        let words = format!("together (orders per second {other}×; the limit: {limit})");
+        assert!(part.reason.contains(&words), "{}", part.reason);
+    }
+}
+
+#[test]
 fn a_rate_that_was_not_sustained_decides_nothing() {
     let mut run = planted();
     spoil(

@@ -1,7 +1,7 @@
 //! grpc-thr-3-10x, grpc-lat-3-10x and grpc-lat-5-10x: gRPC against REST, the same order, the same connections, equal durability.
 
 use super::combine::Judged;
-use super::pairs;
+use super::pairs::{self, Measure};
 use super::part::{self, Question, not_measured, number};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, cells};
@@ -35,28 +35,33 @@ pub const JUDGES: &[Judge] = &[
     },
 ];
 
-/// grpc-thr-3-10x: gRPC ÷ REST at [`IN_FLIGHT`] in flight, in orders per second, or per CPU-second where a caller was the
-/// limit (see [`pairs::measure`]).
+/// grpc-thr-3-10x: gRPC ÷ REST at [`IN_FLIGHT`] in flight, every payload in orders per second, or per CPU-second if a caller
+/// was the limit with any of them (see [`Measure`]).
 pub fn throughput_parts(run: &Run, rule: Rule) -> Vec<Judged> {
     let all = cells(run, "capacity");
+    let found = PAYLOADS.map(|payload| (payload, saturated(&all, payload)));
+    let compared: Vec<&CellTrials<'_>> = found
+        .iter()
+        .filter_map(|(_, pair)| *pair)
+        .flat_map(|(rest, grpc)| [rest, grpc])
+        .collect();
+    let measure = Measure::of(&compared);
+    let metric = measure.decides;
     let mut parts = Vec::new();
-    for payload in PAYLOADS {
+    for (payload, pair) in found {
         let name = format!("throughput {payload}");
-        let Some((rest, grpc)) = saturated(&all, payload) else {
+        let Some((rest, grpc)) = pair else {
             parts.push(missing(run, name, "capacity", payload));
             continue;
         };
-        let metric = pairs::measure(&[rest, grpc]);
         let value = |t: &_| metric.of(t);
-        let observed = observed(grpc, rest);
+        let beside = measure.beside(grpc, rest);
         let says = |ratio: &str| match metric {
             Metric::Throughput => {
-                format!("{payload}: gRPC carries {ratio} the orders per second of REST")
+                format!("{payload}: gRPC carries {ratio} the orders per second of REST ({beside})")
             }
             _ => format!(
-                "{payload}: gRPC carries {ratio} the orders of REST per second of CPU, client and service together ({}; the limit: {})",
-                observed,
-                pairs::limit(&[grpc, rest])
+                "{payload}: gRPC carries {ratio} the orders of REST per second of CPU, client and service together ({beside})"
             ),
         };
         let question = Question {
@@ -70,15 +75,6 @@ pub fn throughput_parts(run: &Run, rule: Rule) -> Vec<Judged> {
         parts.push(part::judge(run, &question, grpc, rest));
     }
     parts
-}
-
-/// The ratio of orders per second as the callers saw it, bounds or not.
-fn observed(grpc: &CellTrials<'_>, rest: &CellTrials<'_>) -> String {
-    let read = |t: &_| Metric::Throughput.of(t);
-    let seen = Paired::of(grpc, rest, read, read).measured(true, None);
-    seen.map_or("orders per second unknown".into(), |seen| {
-        format!("orders per second {}×", number(seen.ratio.point()))
-    })
 }
 
 /// Accept latency at an equal rate, rest ÷ grpc, p50 and p99, at every rate that both sustained.

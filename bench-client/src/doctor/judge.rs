@@ -76,6 +76,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
         around::memory(facts),
         around::open_files(facts),
         around::ports(facts),
+        around::network(facts),
         around::disk(facts),
     ];
     findings.extend(facts.brokers.iter().map(around::broker));

@@ -2,7 +2,8 @@
 //! the gap between gRPC and REST widen with concurrency?
 //!
 //! In full: REST and gRPC at five depths with as many connections as callers (the slope), what HTTP/2 does on a single
-//! connection, the floor and the brokers at both ends and in the middle; O100 where claims ask for it. Wide: all of it.
+//! connection, the floor and the brokers at both ends and in the middle; O100 where claims ask for it, and over every
+//! transport in the middle. Wide: all of it.
 
 use super::cells::{IN_FLIGHT, LARGE, SMALL, closed};
 use super::{Experiment, Group, Suite, a_a, blocks};
@@ -54,11 +55,12 @@ fn groups(suite: Suite) -> Vec<Group> {
         if payload == LARGE && !(every || is_end) {
             continue;
         }
+        let has_all = every || is_end && (payload == SMALL || callers == IN_FLIGHT);
         let mut group = pair(payload, callers);
-        if every || payload == SMALL && is_end {
+        if has_all {
             group.extend(beside(payload, callers));
         }
-        if callers > 1 && (every || payload == SMALL && is_end) {
+        if has_all && callers > 1 {
             group.extend(one_connection(suite, payload, callers));
         }
         if payload == SMALL && callers == IN_FLIGHT {
@@ -153,5 +155,36 @@ fn name(cell: &results::Cell) -> String {
         Some(1) => format!("{transport}, 1 connection"),
         Some(n) => format!("{transport}, {n} connections"),
         None => transport,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn in_full_both_orders_are_carried_over_every_transport_and_over_one_connection() {
+        let ids: Vec<BTreeSet<String>> = groups(Suite::Full)
+            .iter()
+            .map(|group| group.iter().map(Cell::id).collect())
+            .collect();
+        for payload in [SMALL, LARGE] {
+            let beside = |transport| closed(Suite::Full, transport, payload, IN_FLIGHT).id();
+            let all = Transport::ALL.map(beside);
+            let group = ids.iter().find(|group| group.contains(&all[0]));
+            let group = group.unwrap_or_else(|| panic!("no {} in {ids:?}", all[0]));
+            let one = one_connection(Suite::Full, payload, IN_FLIGHT).map(|cell| cell.id());
+            for id in all.iter().chain(&one) {
+                assert!(group.contains(id), "{id} is not in {group:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_full_the_larger_order_has_the_brokers_at_one_depth_alone() {
+        let brokers = groups(Suite::Full).into_iter().flatten();
+        let brokers = brokers.filter(|cell| cell.payload == LARGE && cell.transport.needs_broker());
+        assert_eq!(brokers.count(), 2);
     }
 }

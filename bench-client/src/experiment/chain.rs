@@ -24,8 +24,6 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     analysis: chain::tables,
 };
 
-/// Hops of the chains whose tail or floor is measured: the longest decides, and a shorter one shows the way to it.
-const LENGTHS: [usize; 3] = [1, 3, LONGEST];
 /// Whole chains go over these.
 const CHAINS: [Transport; 2] = [Transport::Rest, Transport::Grpc];
 /// The hop behind them is published over these.
@@ -48,9 +46,14 @@ fn groups(suite: Suite) -> Vec<Group> {
         groups.push(CHAINS.map(|over| size.cell(over, chain)).into());
     }
     for kind in [Kind::Smooth, Kind::Spike, Kind::Floor] {
-        let chains = LENGTHS.map(|hops| Chain::of(hops, kind));
-        let cells = chains.map(|chain| CHAINS.map(|over| size.cell(over, chain)));
-        groups.push(cells.concat());
+        // The longest decides, and the shorter ones show the way to it.
+        let chains = (1..=LONGEST).map(|hops| Chain::of(hops, kind));
+        // What a published hop is added to runs beside it, below.
+        let here = chains.filter(|chain| *chain != Chain::of(BASE, Kind::Smooth));
+        groups.push(
+            here.flat_map(|chain| CHAINS.map(|over| size.cell(over, chain)))
+                .collect(),
+        );
     }
     for over in CHAINS {
         // With and without the published hop beside each other, and once the same twice.
@@ -72,20 +75,24 @@ fn groups(suite: Suite) -> Vec<Group> {
 struct Size {
     /// Orders of a window; a trial's p99 takes 1,000.
     orders: f64,
-    /// Orders of the floor's.
+    /// Orders of one whose failures are counted: over three blocks enough to tell N = 2 from services that fail in step.
+    fail_orders: f64,
+    /// Orders of the floor's: a median, and whether any is quicker. A core that is away for 70 ms holds up the five in work,
+    /// which of 80 is 4.4 ms of a mean that may be 5 off its plan.
     floor_orders: f64,
 }
 
 impl Size {
     fn of(suite: Suite) -> Self {
-        let (orders, floor_orders) = match suite {
+        let (orders, fail_orders, floor_orders) = match suite {
             // Enough to see that every order reached every service.
-            Suite::Quick => (150.0, 20.0),
-            Suite::Full | Suite::Faults => (1_050.0, 120.0),
-            Suite::Wide => (5_000.0, 500.0),
+            Suite::Quick => (150.0, 150.0, 20.0),
+            Suite::Full | Suite::Faults => (1_020.0, 600.0, 80.0),
+            Suite::Wide => (5_000.0, 5_000.0, 500.0),
         };
         Self {
             orders,
+            fail_orders,
             floor_orders,
         }
     }
@@ -122,7 +129,8 @@ impl Size {
     fn of_topology(self, over: Transport, chain: Chain, mut topology: Topology) -> Cell {
         let (rate, orders) = match chain.kind {
             Kind::Floor => (FLOOR_RATE, self.floor_orders),
-            _ => (RATE, self.orders),
+            Kind::Fail => (RATE, self.fail_orders),
+            Kind::Smooth | Kind::Spike => (RATE, self.orders),
         };
         for edge in &mut topology.edges {
             if edge.way.waits() {
@@ -145,6 +153,7 @@ impl Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::binomial;
     use crate::topology::check_cell;
 
     #[test]
@@ -162,6 +171,36 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_chain_has_every_length_over_both_once_and_one_of_them_a_twin() {
+        for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
+            let cells: Vec<Cell> = groups(suite).into_iter().flatten().collect();
+            let of = |over: Transport, chain: Chain| {
+                let ran = |cell: &&Cell| {
+                    cell.transport == over && Chain::in_cell(&cell.describe()) == Some(chain)
+                };
+                cells.iter().filter(ran).count()
+            };
+            for kind in [Kind::Fail, Kind::Smooth, Kind::Spike, Kind::Floor] {
+                for hops in 1..=LONGEST {
+                    let chain = Chain::of(hops, kind);
+                    let twins = usize::from(chain == Chain::of(BASE, Kind::Smooth));
+                    let found = CHAINS.map(|over| of(over, chain));
+                    assert_eq!(found, [1 + twins, 1], "{}", chain.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_failures_counted_tell_two_services_from_one_and_from_two_in_step() {
+        let orders = (3.0 * Size::of(Suite::Faults).fail_orders) as u64;
+        // Services in step fail as a single one does.
+        let in_step = (chain::failing(1) * orders as f64).round() as u64;
+        let (_, high) = binomial::interval(in_step, orders, chain::level_of_each()).unwrap();
+        assert!(high < chain::failing(2), "{high}");
+    }
+
+    #[test]
     fn a_trial_has_the_orders_that_a_p99_takes_and_its_workers_are_never_short() {
         for cell in groups(Suite::Faults).into_iter().flatten() {
             let chain = Chain::in_cell(&cell.describe()).unwrap();
@@ -170,7 +209,8 @@ mod tests {
                 panic!("an open loop")
             };
             let orders = arrival.first_period().as_secs_f64().recip() * window;
-            assert!(chain.kind == Kind::Floor || orders >= 1_000.0, "{orders}");
+            let tails = matches!(chain.kind, Kind::Smooth | Kind::Spike);
+            assert!(!tails || orders >= 1_000.0, "{orders}");
             // L = λ·W on the way into the chain, with the hops' own times.
             let each = chain.kind.slowness().mean(Duration::ZERO).as_secs_f64();
             let in_flight = orders / window * each * chain.hops as f64;

@@ -67,19 +67,17 @@ fn groups(_: Suite) -> Vec<Group> {
         cells.iter().map(one).collect()
     };
     let pool = kept(&rest, 32);
-    let plain = [&per_call, &pool, &one_h2, &kept(&grpc, 1)];
-    // What decides the claim; TLS over grpc is the experiment `tls`'s.
-    let encrypted = [&per_call, &pool, &one_h2];
+    let ways = [&per_call, &pool, &one_h2, &kept(&grpc, 1)];
     let mut saturated: Group = vec![per_call.clone(), one_h2.clone()];
     for connections in [1, 8, 32] {
         saturated.push(kept(&rest, connections));
         saturated.push(kept(&grpc, connections));
     }
     vec![
-        paced(&plain, None, false),
-        paced(&plain, Some(AWAY), false),
-        paced(&encrypted, None, true),
-        paced(&encrypted, Some(AWAY), true),
+        paced(&ways, None, false),
+        paced(&ways, Some(AWAY), false),
+        paced(&ways, None, true),
+        paced(&ways, Some(AWAY), true),
         saturated,
     ]
 }
@@ -116,4 +114,32 @@ fn analysis(run: &Run) -> Vec<Table> {
         )
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_way_of_connecting_is_paced_bare_and_over_the_relay_in_the_clear_and_over_tls() {
+        let paced: Vec<Cell> = groups(Suite::Full)
+            .into_iter()
+            .flatten()
+            .filter(|cell| matches!(cell.mode, Mode::Open(_)))
+            .collect();
+        let ids: BTreeSet<String> = paced.iter().map(Cell::id).collect();
+        assert_eq!((paced.len(), ids.len()), (16, 16), "{ids:?}");
+        for (relay, tls) in [
+            (None, false),
+            (Some(AWAY), false),
+            (None, true),
+            (Some(AWAY), true),
+        ] {
+            let there = |cell: &&Cell| (cell.relay, cell.tls) == (relay, tls);
+            let ways: Vec<Transport> = paced.iter().filter(there).map(|c| c.transport).collect();
+            let rest = Transport::Rest;
+            assert_eq!(ways, [rest, rest, rest, Transport::Grpc], "{relay:?} {tls}");
+        }
+    }
 }

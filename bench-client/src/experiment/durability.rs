@@ -1,5 +1,5 @@
 //! What does it cost that an accepted order survives: nothing, a kill of broker or service, a power cut? Equal classes
-//! stand side by side; across classes a transport is compared with itself alone.
+//! stand side by side, the tcp floor among them; across classes a transport is compared with itself alone.
 
 use super::cells::{SMALL, open};
 use super::{Experiment, Group, Suite, blocks};
@@ -22,13 +22,6 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 /// What a disk that flushes each message can still hold; the ladder's light rung, so class `process` runs once for both.
 const RATE: f64 = 1_000.0;
 
-const TRANSPORTS: [Transport; 4] = [
-    Transport::Rest,
-    Transport::Grpc,
-    Transport::Queue,
-    Transport::Stream,
-];
-
 /// A transport's classes next to each other: each is set against the same transport's `process`.
 fn groups(suite: Suite) -> Vec<Group> {
     let cell = |transport, durability| Cell {
@@ -46,7 +39,7 @@ fn groups(suite: Suite) -> Vec<Group> {
             .map(|class| cell(transport, class))
             .collect()
     };
-    TRANSPORTS.map(of).into()
+    Transport::ALL.map(of).into()
 }
 
 fn analysis(run: &Run) -> Vec<Table> {
@@ -74,7 +67,7 @@ fn costs(run: &Run) -> Table {
     );
     let all = samples::cells(run, "durability");
     for class in Durability::ALL {
-        for transport in TRANSPORTS {
+        for transport in Transport::ALL {
             let Some(cell) = find(&all, transport, class) else {
                 continue;
             };
@@ -118,8 +111,8 @@ mod tests {
     fn a_group_is_one_transport_in_every_class_that_it_has() {
         for suite in [Suite::Quick, Suite::Full, Suite::Wide] {
             let groups = groups(suite);
-            assert_eq!(groups.len(), TRANSPORTS.len());
-            for (group, transport) in groups.iter().zip(TRANSPORTS) {
+            assert_eq!(groups.len(), Transport::ALL.len());
+            for (group, transport) in groups.iter().zip(Transport::ALL) {
                 assert!(group.iter().all(|cell| cell.transport == transport));
                 let classes: Vec<Durability> = group.iter().map(|cell| cell.durability).collect();
                 let has = |class| classes.contains(&class);

@@ -4,7 +4,7 @@
 use super::phases::Lengths;
 use super::{Experiment, Group, Suite};
 use crate::cell::Cell;
-use crate::claims::guards::{self, Guard, TAKES, Trouble};
+use crate::claims::guards::{self, Guard, SLOW_AFTER, TAKES, Trouble};
 use crate::claims::outage::{BEHIND, CHECKOUT};
 use crate::fault::{Action, Fault, Target};
 use crate::load::{Arrival, Mode, Stop};
@@ -41,13 +41,13 @@ const HOLDS: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// As many as the service behind works on at once: more would only wait there.
 const BULKHEAD: u32 = WORKERS as u32;
-/// Opens when half of the last 20 calls failed.
+/// Opens when half of the last 20 calls failed, or were slow where it counts those.
 const BREAKER: Breaker = Breaker {
     failures: Percent(50.0),
     calls: 20,
     open: Duration::from_millis(500),
 };
-/// Catalogues a second: a p99 takes the 1,250 of the phase of trouble.
+/// Catalogues a second: a p99 takes the 1,050 of the phase of trouble.
 const PROBE: f64 = 500.0;
 /// Of the user, for an order as for the catalogue.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ fn lengths(suite: Suite) -> Lengths {
     match suite {
         // Enough to see who is told what.
         Suite::Quick => Lengths::ms(300, 1_200, 500),
-        _ => Lengths::ms(800, 2_500, 400),
+        _ => Lengths::ms(800, 2_100, 400),
     }
 }
 
@@ -67,6 +67,7 @@ fn lengths(suite: Suite) -> Lengths {
 fn between(guard: Guard) -> Guards {
     Guards {
         breaker: guard.has_breaker().then_some(BREAKER),
+        slow_after: guard.counts_slow_calls().then_some(SLOW_AFTER),
         bulkhead: guard.has_bulkhead().then_some(BULKHEAD),
         ..Guards::default()
     }
@@ -75,7 +76,7 @@ fn between(guard: Guard) -> Guards {
 /// Under which guards a suite looks at a trouble.
 fn guards_of(suite: Suite, trouble: Trouble) -> &'static [Guard] {
     match (suite, trouble) {
-        // For a look: the breaker that a crash opens and a hang does not, and all that turn away in both.
+        // For a look: the breaker that a crash opens at once and a hang when it is over, and all that turn away in both.
         (Suite::Quick, Trouble::Hang) => &[Guard::Breaker, Guard::All],
         (Suite::Quick, Trouble::Crash) => &[Guard::None, Guard::Breaker, Guard::All],
         _ => trouble.guards(),
@@ -183,6 +184,8 @@ mod tests {
                 let edge = &cell.topology.as_ref().unwrap().edges[0];
                 assert_eq!(edge.timeout.is_some(), guard.has_timeout());
                 assert_eq!(edge.guards.breaker.is_some(), guard.has_breaker());
+                let slow_after = edge.guards.slow_after.is_some();
+                assert_eq!(slow_after, guard.counts_slow_calls());
                 assert_eq!(edge.guards.bulkhead.is_some(), guard.has_bulkhead());
             }
         }
@@ -214,9 +217,9 @@ mod tests {
     #[test]
     fn the_quick_suite_leaves_out_guards_of_a_hang_and_of_a_crash_alone() {
         let counts = |suite: Suite| Trouble::ALL.map(|trouble| guards_of(suite, trouble).len());
-        assert_eq!(counts(Suite::Quick), [6, 2, 3]);
+        assert_eq!(counts(Suite::Quick), [7, 2, 3]);
         for suite in [Suite::Faults, Suite::Wide] {
-            assert_eq!(counts(suite), [6, 5, 5]);
+            assert_eq!(counts(suite), [7, 5, 5]);
         }
         for trouble in Trouble::ALL {
             let all = trouble.guards();
@@ -241,6 +244,21 @@ mod tests {
     }
 
     #[test]
+    fn slow_calls_open_a_breaker_before_a_catalogue_that_finds_checkout_full_is_late() {
+        assert!(5 * WELL < SLOW_AFTER && 2 * SLOW_AFTER <= TAKES);
+        // So many slow calls have ended after whole rounds of the workers behind.
+        let opens = f64::from(BREAKER.calls) * BREAKER.failures.0 / 100.0;
+        let rounds = (opens / WORKERS as f64).ceil();
+        let full = HOLDS as f64 / (RATE - WORKERS as f64 / TAKES.as_secs_f64());
+        let waits = rounds * TAKES.as_secs_f64() - full;
+        assert!(waits < 0.5 * guards::PROMPT.as_secs_f64(), "{waits} s");
+        // One that tries again while all that were let out are still there is slow too.
+        assert!(
+            HOLDS as f64 / WORKERS as f64 * TAKES.as_secs_f64() > 2.0 * BREAKER.open.as_secs_f64()
+        );
+    }
+
+    #[test]
     fn a_hang_takes_all_that_checkout_holds_and_leaves_enough_failures_to_open_a_breaker() {
         for suite in SUITES {
             let lasts = lengths(suite).during.as_secs_f64();
@@ -251,6 +269,10 @@ mod tests {
             assert!(rounds * f64::from(BULKHEAD) > 2.0 * opens);
             // A crash fails every call, and some remain for the open breaker to refuse.
             assert!(RATE * lasts > 4.0 * f64::from(BREAKER.calls));
+            // Of those that hang enough are slow to open one that counts slow calls, once they have ended.
+            assert!(HOLDS as f64 > 2.0 * opens);
+            let held = HOLDS as f64 / RATE;
+            assert!(lasts - held > 2.0 * SLOW_AFTER.as_secs_f64());
         }
     }
 }

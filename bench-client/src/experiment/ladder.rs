@@ -1,6 +1,7 @@
 //! At equal rates that every transport is offered alike: how long until the caller may go on, and until the work is
 //! done? Where does each stop keeping up, what of it is transport once a service takes its time, and what would it cost
-//! at 50,000 orders per second? The wide form also loads each to a share of its own capacity, found in the run.
+//! at 50,000 orders per second? In full the bare rungs run over tcp too: the floor that the others stand on, which
+//! decides no claim. The wide form also loads each to a share of its own capacity, found in the run.
 
 use super::cells::{IN_FLIGHT, LARGE, SMALL, at_share, closed, open};
 use super::{Experiment, Group, Suite, a_a, blocks};
@@ -36,8 +37,8 @@ const FOUR: [Transport; 4] = [
 const SYNC: [Transport; 2] = [Transport::Rest, Transport::Grpc];
 /// A rate that each transport holds on two cores without coming near its capacity.
 const MODERATE: f64 = 2_000.0;
-/// A decade, from light load to where two cores are busy.
-const RUNGS: [f64; 3] = [1_000.0, 4_000.0, 10_000.0];
+/// A decade, from light load to where two cores are busy, with a rung more where brokers begin to fall behind.
+const RUNGS: [f64; 4] = [1_000.0, 4_000.0, 7_000.0, 10_000.0];
 /// Percent of each one's own capacity, in the wide form.
 const SHARES: [u32; 3] = [50, 70, 90];
 /// The wide form's.
@@ -63,11 +64,11 @@ fn groups(suite: Suite) -> Vec<Group> {
             bare(&SYNC, LARGE, MODERATE),
         ],
         Suite::Full | Suite::Faults => {
-            let [light, middle, _] = RUNGS;
+            let [light, middle, ..] = RUNGS;
             let mut groups: Vec<Group> = RUNGS
                 .into_iter()
                 .map(|rate| {
-                    let group = bare(&FOUR, SMALL, rate);
+                    let group = bare(&Transport::ALL, SMALL, rate);
                     if rate == middle {
                         with_twin(group, rate)
                     } else {
@@ -84,7 +85,7 @@ fn groups(suite: Suite) -> Vec<Group> {
             let mut groups: Vec<Group> = WIDE
                 .into_iter()
                 .map(|rate| {
-                    let group = bare(&FOUR, SMALL, rate);
+                    let group = bare(&Transport::ALL, SMALL, rate);
                     if rate == MODERATE {
                         with_twin(group, rate)
                     } else {
@@ -142,6 +143,66 @@ fn analysis(run: &Run) -> Vec<Table> {
         ladder::added_by_brokers(run),
         ladder::cpu_by_rate(run),
     ];
+    tables.extend(ladder::above_floor(run));
     tables.extend(ladder::at_shares(run));
     tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Mode;
+
+    /// Whether a cell is a rung: the small order at a rate of its own, nothing slow behind, no second arm.
+    fn is_rung(cell: &Cell) -> bool {
+        cell.payload == SMALL && is_open(cell) && cell.slow.is_none() && cell.arm.is_none()
+    }
+
+    fn is_open(cell: &Cell) -> bool {
+        matches!(cell.mode, Mode::Open(_))
+    }
+
+    #[test]
+    fn the_floor_stands_on_every_bare_rung_of_the_small_order_and_nowhere_else() {
+        for (suite, expected) in [
+            (Suite::Quick, 0),
+            (Suite::Full, RUNGS.len()),
+            (Suite::Wide, WIDE.len()),
+        ] {
+            let mut on = 0;
+            for group in groups(suite) {
+                let rungs: Vec<&Cell> = group.iter().filter(|cell| is_rung(cell)).collect();
+                let floor = |cell: &&Cell| cell.transport == Transport::Tcp && is_open(cell);
+                let floors = group.iter().filter(floor).count();
+                let wanted = suite != Suite::Quick && !rungs.is_empty();
+                assert_eq!(floors, usize::from(wanted), "{group:?}");
+                // Equal in what the difference must not be of.
+                assert!(rungs.iter().all(|cell| cell.mode == rungs[0].mode));
+                assert!(
+                    rungs
+                        .iter()
+                        .all(|cell| cell.durability == Durability::Process)
+                );
+                on += floors;
+            }
+            assert_eq!(on, expected, "{}", suite.name());
+        }
+    }
+
+    #[test]
+    fn the_a_a_pair_runs_on_one_rung() {
+        for (suite, rate) in [
+            (Suite::Quick, MODERATE),
+            (Suite::Full, 4_000.0),
+            (Suite::Wide, MODERATE),
+        ] {
+            let all = groups(suite).concat();
+            let twins: Vec<&Cell> = all.iter().filter(|cell| cell.arm.is_some()).collect();
+            let [twin] = twins[..] else {
+                panic!("{twins:?}");
+            };
+            let first = open(suite, Transport::Rest, SMALL, rate);
+            assert_eq!((&twin.mode, twin.transport), (&first.mode, Transport::Rest));
+        }
+    }
 }

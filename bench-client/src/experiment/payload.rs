@@ -1,5 +1,5 @@
 //! Does gRPC's lead over REST grow with the order? And does it hold where protobuf has little to save: one long string,
-//! doubles, whole-number doubles, bytes?
+//! doubles, whole-number doubles, bytes? Beside it, what larger orders cost the floor and the brokers.
 
 use super::cells::{IN_FLIGHT, closed, open};
 use super::{Experiment, Group, Suite, blocks};
@@ -41,6 +41,12 @@ const AT_RATE: [PayloadClass; 4] = [
     PayloadClass::Order(100),
     PayloadClass::Order(1_000),
 ];
+/// In full, over every transport with 32 in flight: two that `capacity` has there too, and the largest order.
+const OVER_ALL: [PayloadClass; 3] = [
+    PayloadClass::Order(3),
+    PayloadClass::Order(100),
+    PayloadClass::Order(1_000),
+];
 
 fn groups(suite: Suite) -> Vec<Group> {
     let sync: &[Transport] = &[Transport::Rest, Transport::Grpc];
@@ -50,18 +56,28 @@ fn groups(suite: Suite) -> Vec<Group> {
         Suite::Full | Suite::Faults => (sync, CLASSES.to_vec(), AT_RATE.to_vec()),
         Suite::Wide => (&Transport::ALL[..], CLASSES.to_vec(), CLASSES.to_vec()),
     };
-    let over = |cell: &dyn Fn(Transport) -> Cell| -> Group {
+    let over = |transports: &[Transport], cell: &dyn Fn(Transport) -> Cell| -> Group {
         transports
             .iter()
             .map(|transport| cell(*transport))
             .collect()
     };
-    let closed = |class| over(&|transport| closed(suite, transport, class, IN_FLIGHT));
-    let open = |class| over(&|transport| open(suite, transport, class, RATE));
+    let closed = |transports: &[Transport], class| {
+        over(transports, &|transport| {
+            closed(suite, transport, class, IN_FLIGHT)
+        })
+    };
+    let open = |class| over(transports, &|transport| open(suite, transport, class, RATE));
+    // Groups after those of REST and gRPC, whose cells they share: what joins them runs beside the two, not between them.
+    let over_all: &[PayloadClass] = match suite {
+        Suite::Full | Suite::Faults => &OVER_ALL,
+        Suite::Quick | Suite::Wide => &[],
+    };
     saturated
         .into_iter()
-        .map(closed)
+        .map(|class| closed(transports, class))
         .chain(at_rate.into_iter().map(open))
+        .chain(over_all.iter().map(|class| closed(&Transport::ALL, *class)))
         .collect()
 }
 
@@ -114,4 +130,51 @@ fn bytes(cell: &samples::CellTrials<'_>) -> Value {
     let mean: Option<Vec<f64>> = cell.kept().map(|t| t.bytes.body_out).collect();
     let mean = mean.and_then(|values| Estimate::of_values(&values));
     Value::maybe(mean.map(|e| e.point().round()), "no block was kept")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::find;
+    use crate::plan::Plan;
+
+    fn in_full(names: &[&str]) -> Plan {
+        let experiments: Vec<&Experiment> = names.iter().map(|name| find(name).unwrap()).collect();
+        Plan::new(&experiments, Suite::Full, &Transport::ALL, Some(3), 1)
+    }
+
+    #[test]
+    fn in_full_rest_and_grpc_run_next_to_each_other_and_the_others_in_the_same_part() {
+        for block in &in_full(&["payload"]).blocks {
+            for class in CLASSES {
+                let at = |transport| {
+                    let id = closed(Suite::Full, transport, class, IN_FLIGHT).id();
+                    block.iter().position(|planned| planned.cell.id() == id)
+                };
+                let (rest, grpc) = (at(Transport::Rest).unwrap(), at(Transport::Grpc).unwrap());
+                assert_eq!(rest.abs_diff(grpc), 1, "{class}");
+                for other in [Transport::Tcp, Transport::Queue, Transport::Stream] {
+                    let other = at(other);
+                    assert_eq!(other.is_some(), OVER_ALL.contains(&class), "{class}");
+                    let same_part = |at: usize| block[at].part == block[rest].part;
+                    assert!(other.is_none_or(same_part), "{class}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn beside_capacity_only_the_largest_order_adds_cells_of_the_other_transports() {
+        let cells = |names: &[&str]| {
+            let block = in_full(names).blocks.remove(0);
+            block
+                .into_iter()
+                .filter(|planned| {
+                    let others = [Transport::Tcp, Transport::Queue, Transport::Stream];
+                    others.contains(&planned.cell.transport)
+                })
+                .count()
+        };
+        assert_eq!(cells(&["capacity", "payload"]), cells(&["capacity"]) + 3);
+    }
 }

@@ -175,11 +175,16 @@ fn on_a_disk_that_does_not_flush_only_class_power_is_left_out() {
     let durability = find("durability").unwrap();
     let mut plan = Plan::new(&[durability], Suite::Quick, &Transport::ALL, Some(1), 1);
     let all = plan.trials().count();
-    assert_eq!(plan.with_power().len(), 4);
+    assert_eq!(plan.with_power(), Transport::ALL);
     plan.without_power(Transport::Rest);
     assert_eq!(
         plan.with_power(),
-        [Transport::Grpc, Transport::Queue, Transport::Stream]
+        [
+            Transport::Tcp,
+            Transport::Grpc,
+            Transport::Queue,
+            Transport::Stream
+        ]
     );
     assert_eq!(plan.trials().count(), all - 1);
 }
@@ -204,10 +209,10 @@ fn what_surviving_costs_is_measured_beside_the_same_transports_process() {
 }
 
 #[test]
-fn the_full_suite_fits_its_budget_with_a_minute_to_warm_the_brokers() {
+fn the_full_suite_fits_its_budget_with_time_to_warm_the_brokers_and_for_reruns() {
     let time = whole(Suite::Full).expected_time();
     assert!(
-        time + Duration::from_secs(60) <= Suite::Full.budget(),
+        time + Duration::from_secs(100) <= Suite::Full.budget(),
         "{time:?}"
     );
 }

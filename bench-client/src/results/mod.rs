@@ -1,6 +1,8 @@
 //! The versioned schema of a run: what `run.json` holds, as plain data, and the store that keeps it on disk.
 //! It knows no clock, no transport and no statistics: whoever fills a field owns its meaning.
 
+mod cell;
+mod figures;
 mod footprint;
 mod hop;
 mod probe;
@@ -9,6 +11,8 @@ pub(crate) mod store;
 mod table;
 mod trial;
 
+pub use cell::{Arrival, Cell};
+pub use figures::{Bytes, CpuPerOp, InstructionsPerOp, Latency, Ledger, Percentile, WireLeg};
 pub use footprint::Footprint;
 pub use hop::{Effects, Hop, HopCalls, HopPhase, Reached, Sent};
 pub use probe::Probe;
@@ -17,10 +21,7 @@ pub use run::{
 };
 pub use store::{ResultsError, Store};
 pub use table::{Column, Table, Value};
-pub use trial::{
-    Arrival, Bytes, Cell, CpuPerOp, Fault, InstructionsPerOp, Latency, Ledger, Percentile, Phase,
-    SeenError, SeriesBin, State, Trial, Validity, When, WireLeg,
-};
+pub use trial::{Fault, Phase, SeenError, SeriesBin, State, Trial, Validity, When};
 
 #[cfg(test)]
 mod tests;

@@ -10,12 +10,14 @@ pub mod holm;
 pub mod latency;
 pub mod line;
 pub mod little;
+pub mod shares;
 pub mod slope;
 pub mod spectrum;
 pub mod steady;
 
 pub use estimate::Estimate;
 pub use latency::Minimum;
+pub use shares::Shares;
 pub use spectrum::Spectrum;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What stands between a caller and the troubles of whom it calls: retries, a breaker, a bulkhead. Data with its text
 //! form, which is that of `bench-server serve --next`.
 
-use super::text::{exact, optional};
+use super::text::{duration, exact, optional};
 use crate::units;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -27,6 +27,9 @@ pub struct Guards {
     /// A circuit breaker, such as `50%/20/1s`.
     #[serde(default, with = "optional", skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
+    /// A call that took longer counts for the breaker like one that failed, once it has ended.
+    #[serde(default, with = "duration", skip_serializing_if = "Option::is_none")]
+    pub slow_after: Option<Duration>,
     /// Calls at once; more are shed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulkhead: Option<u32>,
@@ -45,7 +48,7 @@ pub struct Backoff {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Percent(pub f64);
 
-/// Opens when too many calls fail, and lets none through while it is open.
+/// Opens when too many calls fail (or are slow, where the guards say what is), and lets none through while it is open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Breaker {
     /// From this share of failures on it opens …
@@ -69,6 +72,8 @@ impl Guards {
         options.extend(self.backoff.map(|backoff| format!("backoff={backoff}")));
         options.extend(self.budget.map(|budget| format!("budget={budget}")));
         options.extend(self.breaker.map(|breaker| format!("breaker={breaker}")));
+        let slow_after = self.slow_after.map(exact);
+        options.extend(slow_after.map(|bound| format!("slow-after={bound}")));
         options.extend(self.bulkhead.map(|n| format!("bulkhead={n}")));
         options
     }
@@ -82,6 +87,17 @@ impl Guards {
             return Err(
                 "a backoff or a budget is for retries; expected retries of at least 1 beside it"
                     .into(),
+            );
+        }
+        if self.slow_after.is_some() && self.breaker.is_none() {
+            return Err(
+                "slow_after is for a breaker, which counts slow calls by it; expected a breaker such as 50%/20/1s beside it"
+                    .into(),
+            );
+        }
+        if self.slow_after.is_some_and(|bound| bound.is_zero()) {
+            return Err(
+                "a slow_after of 0 makes every call slow; expected one such as 100ms".into(),
             );
         }
         if self.bulkhead == Some(0) {
@@ -174,7 +190,7 @@ mod tests {
 
     #[test]
     fn guards_are_written_as_they_are_read() {
-        let json = r#"{"retries":3,"backoff":"10ms..1s","budget":"10%","breaker":"50%/20/1500ms","bulkhead":8}"#;
+        let json = r#"{"retries":3,"backoff":"10ms..1s","budget":"10%","breaker":"50%/20/1500ms","slow_after":"100ms","bulkhead":8}"#;
         let guards: Guards = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&guards).unwrap(), json);
         assert_eq!(
@@ -184,6 +200,7 @@ mod tests {
                 "backoff=10ms..1s",
                 "budget=10%",
                 "breaker=50%/20/1500ms",
+                "slow-after=100ms",
                 "bulkhead=8"
             ]
         );
@@ -200,6 +217,7 @@ mod tests {
             (r#"{"budget":"10"}"#, "no share"),
             (r#"{"breaker":"50%/20"}"#, "no circuit breaker"),
             (r#"{"breaker":"50%/0/1s"}"#, "no circuit breaker"),
+            (r#"{"breaker":"50%/20/1s","slow_after":"soon"}"#, "duration"),
             (r#"{"braker":"50%/20/1s"}"#, "unknown field"),
         ] {
             let error = serde_json::from_str::<Guards>(json).unwrap_err();
@@ -208,6 +226,11 @@ mod tests {
         for (json, words) in [
             (r#"{"bulkhead":0}"#, "no call through"),
             (r#"{"budget":"10%"}"#, "is for retries"),
+            (r#"{"slow_after":"100ms"}"#, "is for a breaker"),
+            (
+                r#"{"breaker":"50%/20/1s","slow_after":"0s"}"#,
+                "every call slow",
+            ),
             (r#"{"retries":101}"#, "at most 100"),
         ] {
             let guards: Guards = serde_json::from_str(json).unwrap();

@@ -113,6 +113,10 @@ fn what_cannot_run_is_refused_with_a_sentence() {
     );
     refused(&|t| t.edges[0].guards.bulkhead = Some(0), "no call through");
     refused(
+        &|t| t.edges[0].guards.slow_after = Some(Duration::from_millis(100)),
+        "is for a breaker",
+    );
+    refused(
         &|t| {
             let back = Edge::new("ledger", "payment", Transport::Rest);
             t.edges.push(back);

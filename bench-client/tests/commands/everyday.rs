@@ -249,6 +249,7 @@ fn doctor_finds_something_about_everything_that_bears_on_the_numbers() {
         "memory",
         "open files",
         "ports",
+        "network",
         "disk",
         "queue",
         "stream",

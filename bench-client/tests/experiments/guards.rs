@@ -69,6 +69,12 @@ fn calls_are_those_of_the_guards(trial: &Value, trouble: &str, guard: &str) {
     assert!(has("timeout") || late == 0, "{guard}: {calls}");
     assert!(has("bulkhead") || shed == 0, "{guard}: {calls}");
     assert!(has("breaker") || refused == 0, "{guard}: {calls}");
+    let counts_slow = match guard {
+        "breaker" | "all" => "100ms",
+        _ => "none",
+    };
+    let slow_after = &trial["in_force"]["service.next inventory.guard.slow_after"];
+    assert_eq!(slow_after, counts_slow, "{guard}");
     let states = &calls["breaker_s"];
     assert_eq!(states.is_object(), has("breaker"), "{calls}");
     let was = |state: &str| states[state].as_f64().is_some_and(|seconds| seconds > 0.0);
@@ -78,10 +84,16 @@ fn calls_are_those_of_the_guards(trial: &Value, trouble: &str, guard: &str) {
     match (trouble, guard) {
         ("slow", "none") => {}
         ("slow", "timeout") => assert!(late > 0, "{calls}"),
-        ("slow", "bulkhead" | "all") => assert!(shed > 0, "{calls}"),
-        ("slow", "breaker-timeout") => assert!(late > 0 && refused > 0, "{calls}"),
-        // A slow answer is no failure, and a call that hangs has not ended: alone it has nothing to count.
+        ("slow", "bulkhead") => assert!(shed > 0, "{calls}"),
+        // As many are let out as are worked on at once, and each is slow.
+        ("slow", "all") => assert!(shed > 0 && refused > 0, "{calls}"),
+        // Nothing fails: it is opened by calls that are slow, those that hang once they have ended.
         ("slow" | "hang", "breaker") => {
+            assert!(failed == 0 && refused > 0, "{calls}");
+        }
+        ("slow", "breaker-timeout") => assert!(late > 0 && refused > 0, "{calls}"),
+        // A slow answer is no failure: it has nothing to count.
+        ("slow", "breaker-errors-only") => {
             assert_eq!((failed, refused), (0, 0), "{calls}");
             assert!(!was("open") && !was("half open"), "{calls}");
         }
@@ -100,8 +112,8 @@ fn each_guard_turns_away_its_own_and_the_catalogue_is_asked_for_beside_the_order
     let trials = list(&run, "trials");
     assert_eq!(
         trials.len(),
-        11,
-        "six guards of a slow service, two of one that hangs, three of one that crashes"
+        12,
+        "seven guards of a slow service, two of one that hangs, three of one that crashes"
     );
     for trial in trials {
         let name = trial["cell"]["factors"]["topology"].as_str().unwrap();
@@ -117,7 +129,7 @@ fn each_guard_turns_away_its_own_and_the_catalogue_is_asked_for_beside_the_order
         trouble_was_made(trial, trouble);
         calls_are_those_of_the_guards(trial, trouble, guard);
     }
-    assert_eq!([0, 1].map(|at| rows(&run, at)), [11, 11]);
+    assert_eq!([0, 1].map(|at| rows(&run, at)), [12, 12]);
     for (claim, parts) in [("breaker", 16), ("cascade", 4)] {
         judged(&run, claim, parts);
     }

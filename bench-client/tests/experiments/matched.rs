@@ -51,6 +51,19 @@ fn the_payloads_have_a_row_each_and_their_bytes() {
 }
 
 #[test]
+fn in_full_the_larger_orders_go_over_the_floor_and_the_brokers_too() {
+    let run = support::sound_in("full", "payload", &and_brokers("tcp"), 2);
+    let trials = list(&run, "trials");
+    let transports = if with_brokers() { 3 } else { 1 };
+    for payload in ["O3", "O100", "O1000"] {
+        let carried = trials.iter().filter(|t| t["cell"]["payload"] == payload);
+        assert_eq!(carried.count(), transports, "{payload}");
+    }
+    assert_eq!(trials.len(), 3 * transports);
+    assert_eq!(rows(&run, 0), 0, "without REST and gRPC there is no pair");
+}
+
+#[test]
 fn the_ablation_has_its_terms_for_both_orders_and_they_add_up() {
     let run = sound_alone("ablation", 2);
     let table = &list(&run, "tables")[0];
@@ -96,7 +109,7 @@ fn durability_keeps_its_classes_apart() {
         .map(|row| row[0]["text"].as_str().unwrap())
         .collect();
     let count = |class: &str| classes.iter().filter(|c| **c == class).count();
-    let transports = if with_brokers() { 4 } else { 2 };
+    let transports = if with_brokers() { 5 } else { 3 };
     assert_eq!((count("none"), count("process")), (transports, transports));
     assert_eq!(count("memory"), usize::from(with_brokers()));
 }

@@ -30,6 +30,15 @@ fn beside_theory(run: &Value, table: usize, phases: [&str; 3]) {
         ];
         assert!(known.contains(&they), "{row}");
         assert!(row[5]["interval"]["point"].is_number(), "{row}");
+        // Overload by plan, and how busy the machine was: a figure each, or why there is none.
+        let offered = row[7]["number"].as_f64();
+        assert!(
+            offered.map_or(row[7]["missing"].is_string(), |times| times > 1.0),
+            "{row}"
+        );
+        let busiest = &row[8];
+        let told = busiest["interval"]["point"].is_number() || busiest["missing"].is_string();
+        assert!(told, "{row}");
     }
 }
 

@@ -309,9 +309,9 @@ fn the_experiments_on_connecting_run_and_say_what_they_found() {
         }
     }
     let brokers = if skip { 0 } else { 8 };
-    // Paced: 4 ways in the clear and 3 over TLS, each bare and relayed. Saturated: 8. The sources' sample of REST beside
-    // its matched cell, which is one of the 8; REST, HTTP/2 and gRPC deployed beside cells that are among them too.
-    assert_eq!(ids.len(), 14 + 8 + 1 + 3 + brokers, "{ids:?}");
+    // Paced: 4 ways in the clear and over TLS, each bare and relayed. Saturated: 8. The sources' sample of REST beside its
+    // matched cell, which is one of the 8; REST, HTTP/2 and gRPC deployed beside cells that are among them too.
+    assert_eq!(ids.len(), 16 + 8 + 1 + 3 + brokers, "{ids:?}");
     let tables = run["tables"].as_array().unwrap();
     let of = |name: &str| tables.iter().filter(|t| t["experiment"] == name).count();
     assert_eq!(

@@ -6,7 +6,8 @@
 //! is not tried again and counts as an answer.
 
 use super::breaker::{Admission, Breaker};
-use super::next::{Guards, Next};
+use super::guards::Guards;
+use super::next::Next;
 use crate::run::{histogram, portable};
 use bench_host::clock::now_ns;
 use bench_proto::control::HopAccount;
@@ -122,7 +123,9 @@ impl Books {
         let now = now_ns();
         Self {
             epoch,
-            breaker: guards.breaker.map(|trip| Breaker::new(trip, now)),
+            breaker: guards
+                .breaker
+                .map(|trip| Breaker::new(trip, guards.slow_after, now)),
             budget: guards.budget.map(Budget::new),
             account: HopAccount::default(),
             latency: histogram(),

@@ -3,11 +3,13 @@
 
 mod breaker;
 mod gate;
+mod guards;
 mod next;
 mod wire;
 
 pub use breaker::Trip;
-pub use next::{Guards, Next, Way, read_all};
+pub use guards::Guards;
+pub use next::{Next, Way, read_all};
 
 use anyhow::Context;
 use axum::body::Bytes;

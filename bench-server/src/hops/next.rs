@@ -12,22 +12,19 @@
 //!        | "retries=" count | "backoff=" duration ".." duration        exponential with full jitter; immediate without it
 //!        | "budget=" percent "%"                                       retries to first attempts
 //!        | "breaker=" percent "%/" window "/" duration                 failures among the last attempts, how long open
+//!        | "slow-after=" duration                                      beside a breaker: it counts what took longer too
 //!        | "bulkhead=" count                                           calls at once; more are shed
 //!        | "no-deadline"                                               the hop isn't told how long it is waited for
 //! ```
 
-use super::breaker::Trip;
+use super::guards::{Guards, count, given};
 use crate::cli;
 use bench_proto::Format;
-use bench_proto::slowness::{read_duration, show_duration};
 use bench_transport::{HttpVersion, ReplyVia, Transport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-/// Nothing here is longer: a guard that takes an hour is a mistyped one.
-const LONGEST: Duration = Duration::from_secs(3_600);
 /// Connections where nothing is said, on transports that answer one call at a time on each.
 const CONNECTIONS: usize = 64;
 
@@ -67,23 +64,6 @@ pub enum Way {
     Reply(ReplyVia),
     /// The broker's confirm and nothing more.
     Published,
-}
-
-/// What stands between a hop and the orders; nothing unless it is said.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Guards {
-    /// Of each attempt.
-    pub timeout: Option<Duration>,
-    /// Attempts beyond the first of a call, at most.
-    pub retries: u32,
-    /// The longest pause before the first retry, and before any; the pause itself is drawn below it.
-    pub backoff: Option<(Duration, Duration)>,
-    /// Retries to first attempts, percent.
-    pub budget: Option<f64>,
-    /// When it is not called for a while.
-    pub breaker: Option<Trip>,
-    /// Calls at once.
-    pub bulkhead: Option<usize>,
 }
 
 /// Without its target.
@@ -222,10 +202,10 @@ impl Next {
 
     /// Takes one option in.
     fn take(&mut self, key: &str, value: Option<&str>) -> Result<(), String> {
-        let given = |expected: &str| {
-            value.ok_or_else(|| format!("`{key}` needs a value, such as {key}={expected}"))
-        };
-        let guards = &mut self.guards;
+        let given = |example: &str| given(key, value, example);
+        if self.guards.take(key, value)? {
+            return Ok(());
+        }
         match key {
             "publish" | "fanout" | "no-deadline" if value.is_some() => {
                 return Err(format!("`{key}` takes no value; drop what follows the ="));
@@ -238,12 +218,6 @@ impl Next {
             "format" => self.format = given("json")?.parse()?,
             "http" => self.http = given("h2")?.parse()?,
             "connections" => self.connections = count(key, given("64")?, 10_000)?,
-            "timeout" => guards.timeout = Some(duration(key, given("500ms")?)?),
-            "retries" => guards.retries = count(key, given("3")?, 100)? as u32,
-            "backoff" => guards.backoff = Some(backoff(given("10ms..1s")?)?),
-            "budget" => guards.budget = Some(percent(key, given("10%")?)?),
-            "breaker" => guards.breaker = Some(breaker(given("50%/20/1s")?)?),
-            "bulkhead" => guards.bulkhead = Some(count(key, given("8")?, 1_000_000)?),
             _ => {
                 // Behind an AMQP URL an unknown option may be the rest of a password.
                 let came = match self.transport {
@@ -251,7 +225,7 @@ impl Next {
                     _ => format!("`{key}`"),
                 };
                 return Err(format!(
-                    "expected the options publish, fanout, reply=, scope=, format=, http=, connections=, timeout=, retries=, backoff=, budget=, breaker=, bulkhead= and no-deadline; got {came}"
+                    "expected the options publish, fanout, reply=, scope=, format=, http=, connections=, timeout=, retries=, backoff=, budget=, breaker=, slow-after=, bulkhead= and no-deadline; got {came}"
                 ));
             }
         }
@@ -298,13 +272,7 @@ impl Next {
         if transport == Transport::Grpc && self.format == Format::Json {
             return Err("gRPC is protobuf; drop format=json".into());
         }
-        for option in ["backoff", "budget"] {
-            if said.contains(option) && self.guards.retries == 0 {
-                return Err(format!(
-                    "`{option}` is about retries; say how many with retries=3"
-                ));
-            }
-        }
+        self.guards.check()?;
         if self.connections == 0 {
             let one_call_each = transport == Transport::Tcp
                 || (transport == Transport::Rest && self.http == HttpVersion::H1);
@@ -315,114 +283,24 @@ impl Next {
 
     /// What is in force, by name, its target left out.
     pub fn in_force(&self) -> BTreeMap<String, String> {
-        let Guards {
-            timeout,
-            retries,
-            backoff,
-            budget,
-            breaker,
-            bulkhead,
-        } = self.guards;
-        let none = || "none".to_owned();
         let way = match self.way {
             Way::Awaited => "awaited".to_owned(),
             Way::Reply(via) => format!("awaited, reply by {via}"),
             Way::Published if self.fanout => "published to every reader".to_owned(),
             Way::Published => "published".to_owned(),
         };
-        [
+        let hop = [
             ("hop.transport", self.transport.to_string()),
             ("hop.way", way),
             ("hop.scope", self.scope.clone()),
             ("hop.format", self.format.to_string()),
             ("hop.deadline_travels", self.deadline_travels.to_string()),
-            ("guard.timeout", timeout.map_or_else(none, show_duration)),
-            ("guard.retries", retries.to_string()),
-            (
-                "guard.backoff",
-                backoff.map_or_else(none, |(first, most)| {
-                    format!("{}..{}", show_duration(first), show_duration(most))
-                }),
-            ),
-            (
-                "guard.budget",
-                budget.map_or_else(none, |percent| format!("{percent}%")),
-            ),
-            (
-                "guard.breaker",
-                breaker.map_or_else(none, |trip| {
-                    format!(
-                        "{}%/{}/{}",
-                        trip.percent,
-                        trip.window,
-                        show_duration(trip.open)
-                    )
-                }),
-            ),
-            (
-                "guard.bulkhead",
-                bulkhead.map_or_else(none, |calls| calls.to_string()),
-            ),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ];
+        hop.into_iter()
+            .chain(self.guards.in_force())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
-}
-
-fn count(key: &str, text: &str, most: usize) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if (1..=most).contains(&count) => Ok(count),
-        _ => Err(format!(
-            "expected {key}= with a number from 1 to {most}, got `{text}`"
-        )),
-    }
-}
-
-fn duration(key: &str, text: &str) -> Result<Duration, String> {
-    let duration = read_duration(text, LONGEST).map_err(|why| format!("{key}=: {why}"))?;
-    if duration.is_zero() {
-        return Err(format!("expected {key}= above 0, got `{text}`"));
-    }
-    Ok(duration)
-}
-
-fn percent(key: &str, text: &str) -> Result<f64, String> {
-    text.strip_suffix('%')
-        .filter(|number| number.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
-        .and_then(|number| number.parse().ok())
-        .filter(|percent| (0.001..=100.0).contains(percent))
-        .ok_or_else(|| {
-            format!("expected {key}= with a share such as 10%, up to 100%; got `{text}`")
-        })
-}
-
-fn backoff(text: &str) -> Result<(Duration, Duration), String> {
-    let (first, most) = text.split_once("..").ok_or_else(|| {
-        format!(
-            "expected backoff= with its first and its longest pause, such as 10ms..1s, got `{text}`"
-        )
-    })?;
-    let (first, most) = (duration("backoff", first)?, duration("backoff", most)?);
-    if first > most {
-        return Err(format!(
-            "expected backoff='s first pause not to be longer than its longest, got `{text}`"
-        ));
-    }
-    Ok((first, most))
-}
-
-fn breaker(text: &str) -> Result<Trip, String> {
-    let parts: Vec<&str> = text.split('/').collect();
-    let [share, window, open] = parts[..] else {
-        return Err(format!(
-            "expected breaker= with a share, how many attempts are looked at, and how long it is open, such as 50%/20/1s, got `{text}`"
-        ));
-    };
-    Ok(Trip {
-        percent: percent("breaker", share)?,
-        window: count("breaker", window, 10_000)?,
-        open: duration("breaker", open)?,
-    })
 }
 
 #[cfg(test)]

@@ -21,6 +21,23 @@ async fn a_breaker_opens_after_its_share_and_the_hop_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_breaker_that_is_told_what_is_slow_opens_though_no_call_fails() {
+    for (told, reached) in [(",slow-after=10ms", 10), ("", 30)] {
+        let stock = start(&["--rest", "127.0.0.1:0", "--slow", "20ms"]).await;
+        let hop = format!("stock=rest:{},breaker=50%/10/60m{told}", stock.rest());
+        let checkout = calling(&[hop], &[]).await;
+        place_all(&checkout, 30).await;
+        let hop = &checkout.control().account().await.hops["stock"];
+        identities_hold(hop);
+        let ends = (hop.succeeded, hop.refused_by_breaker);
+        assert_eq!(ends, (reached, 30 - reached), "{told}");
+        assert!(hop.failed.is_empty() && hop.timed_out == 0, "{hop:?}");
+        assert_eq!(hop.breaker_ns.open > 0, reached < 30);
+        assert_eq!(progress(&stock).await.delivered, reached);
+    }
+}
+
+#[tokio::test]
 async fn a_bulkhead_sheds_what_is_over_it_and_carries_the_rest() {
     let stock = start(&["--grpc", "127.0.0.1:0"]).await;
     let address = &stock.ready.listeners["grpc"];

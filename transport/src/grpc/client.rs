@@ -20,6 +20,7 @@ use http::uri::{PathAndQuery, Uri};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +109,7 @@ impl Caller for GrpcCaller {
             let sent_ns = Cell::new(None);
             let travels = inner.deadline_travels;
             let deadline_ns = travels.then(|| after(now_ns(), patience));
-            let exchange = async {
+            let exchange = pin!(async {
                 let mut grpc = inner.client();
                 grpc.ready().await.map_err(Status::from_error)?;
                 sent_ns.set(Some(now_ns()));
@@ -118,7 +119,7 @@ impl Caller for GrpcCaller {
                 }
                 let answer = grpc.unary(request, method(kind), PassThrough(kind)).await?;
                 Ok(answer.into_inner())
-            };
+            });
             let ended = inner.deadline.within(patience, exchange).await;
             let (result, body_in) = match ended {
                 Some(Ok((answer, length))) => (CallResult::Acknowledged(Some(answer)), length),

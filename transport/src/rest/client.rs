@@ -20,6 +20,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,7 +168,7 @@ impl Inner {
         read: impl FnOnce(StatusCode, &[u8]) -> CallResult,
     ) -> Outcome {
         let sent_ns = Cell::new(None);
-        let exchange = self.exchange(request, deadline_ns, &sent_ns);
+        let exchange = pin!(self.exchange(request, deadline_ns, &sent_ns));
         let (result, body_in) = match self.deadline.within(patience, exchange).await {
             Some(Ok((status, body))) => (read(status, &body), body.len()),
             Some(Err(failure)) => {

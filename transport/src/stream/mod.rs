@@ -7,6 +7,7 @@ mod handle;
 mod offsets;
 mod place;
 mod publish;
+mod refusal;
 mod replies;
 mod reports;
 mod turns;

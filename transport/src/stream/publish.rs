@@ -2,21 +2,20 @@
 //! report until its deadline, or for its reply. A full queue of the library is back-pressure, in order. As written, a call
 //! flushes the producer after its send and so waits for everybody's.
 
+use super::refusal::{failed, is_full, is_unknown, refused, unsent};
 use super::replies::{CORRELATION, Inbox, REPLY_TO};
 use super::reports::{Context, Report, Reports, Waiting};
 use super::{Route, client_in_force};
 use crate::broker::{count, kind_name};
 use crate::reply::{Arrived, Calls, Ticket};
 use crate::{
-    CallResult, Caller, Connecting, Counters, Failure, Outcome, ReplyVia, Settings, Transport,
-    travel,
+    CallResult, Caller, Connecting, Counters, Outcome, ReplyVia, Settings, Transport, travel,
 };
 use anyhow::{Context as _, bail};
 use bench_host::clock::{after, now_ns};
 use bench_proto::{Format, Kind, Stamp};
 use bytes::Bytes;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use std::collections::BTreeMap;
@@ -408,51 +407,5 @@ impl<'a> AtGate<'a> {
 impl Drop for AtGate<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn is_full(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
-}
-
-/// Errors after which the record may or may not be in the log.
-fn is_unknown(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode::{
-        BrokerTransportFailure, MessageTimedOut, OperationTimedOut, PurgeInflight, RequestTimedOut,
-    };
-    matches!(
-        code,
-        MessageTimedOut
-            | OperationTimedOut
-            | RequestTimedOut
-            | BrokerTransportFailure
-            | PurgeInflight
-    )
-}
-
-fn failed(code: RDKafkaErrorCode) -> CallResult {
-    CallResult::Failed(Failure {
-        by_service: false,
-        name: format!("{code:?}"),
-        text: format!("Kafka did not take the order: {code}"),
-    })
-}
-
-fn refused(error: &KafkaError) -> Outcome {
-    let name = error
-        .rdkafka_error_code()
-        .map_or("kafka".into(), |code| format!("{code:?}"));
-    unsent(&name, format!("librdkafka did not take the order: {error}"))
-}
-
-fn unsent(name: &str, text: String) -> Outcome {
-    Outcome {
-        sent_ns: None,
-        result: CallResult::Failed(Failure {
-            by_service: false,
-            name: name.into(),
-            text,
-        }),
-        body_in: 0,
     }
 }

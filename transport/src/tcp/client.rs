@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl Caller for TcpCaller {
         let patience = patience.unwrap_or(inner.deadline.patience());
         async move {
             let slot = Rc::new(Slot::new(kind, inner.format));
-            let exchange = async {
+            let exchange = pin!(async {
                 let opened = match inner.kept {
                     true => inner.wire(&inner.lanes[inner.turn()]).await,
                     false => inner.dial().await,
@@ -97,7 +98,7 @@ impl Caller for TcpCaller {
                 wire.room(frame_len(body.len(), stamp.is_some())).await;
                 wire.push(&slot, stamp.as_ref(), &body);
                 poll_fn(|context| slot.poll(context.waker())).await
-            };
+            });
             let (result, body_in) = match inner.deadline.within(patience, exchange).await {
                 Some(ended) => ended,
                 None => {

@@ -1,9 +1,9 @@
 //! The tables of the experiment `chain`: each measurement with what theory says of it in the next column.
 
-use super::{
-    BASE, BROKERS, Chain, EXPERIMENT, FLOOR, Kind, LONGEST, SYNC, failing, failures, find,
-    level_of_each, quickest, sum_of_singles, tail_of_sum,
-};
+use super::failures::{failing, failures, level_of_each};
+use super::floor::{FLOOR, quickest};
+use super::tails::{sum_of_singles, tail_of_sum};
+use super::{BASE, BROKERS, Chain, EXPERIMENT, Kind, LONGEST, SYNC, find};
 use crate::claims::samples::{CellTrials, Metric, Paired, Sample, cells};
 use crate::results::{Run, Table, Trial, Value};
 use crate::stats::estimate::LEVEL;

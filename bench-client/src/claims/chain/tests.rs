@@ -1,9 +1,13 @@
 //! Chains with planted results, on each side of every rule.
 
+use super::failures::FAILS;
+use super::tails::tail_of_sum;
 use super::*;
 use crate::claims::fixture;
 use crate::claims::judge;
-use crate::results::{Arrival, Ledger, Skipped, State, Table, Value, VerdictRow};
+use crate::results::{
+    Arrival, Cell, Ledger, Skipped, State, Table, Trial, Value, Verdict, VerdictRow,
+};
 use std::collections::BTreeMap;
 
 /// A trial of a chain: p50 and p99 of accept, ns, and the share of 10,000 orders that failed.

@@ -16,7 +16,7 @@ use super::samples::{CellTrials, Metric, Sample, cells, percentile};
 use super::{Combine, Judge};
 use crate::results::{Cell, Percentile, Run, Trial};
 use crate::stats::estimate::LEVEL;
-use crate::stats::{binomial, histogram};
+use crate::stats::{Shares, histogram};
 use crate::theory::{self, Share};
 use bench_proto::slowness::Slowness;
 use std::time::Duration;
@@ -229,16 +229,18 @@ fn after(trial: &Trial) -> Option<Sample> {
 }
 
 /// The orders of a cell that took at least as long as a slow consumer, and all of them; none without histograms.
-fn slow_orders(cell: &CellTrials<'_>) -> Option<(u64, u64)> {
-    cell.kept().try_fold((0, 0), |(slow, of), trial| {
+fn slow_orders(cell: &CellTrials<'_>) -> Option<Shares> {
+    let counts = |trial: &Trial| -> Option<(u64, u64)> {
         let samples = histogram::decode(trial.accept_ns.histogram.as_deref()?).ok()?;
-        let here: u64 = samples
+        let slow = samples
             .iter_recorded()
             .filter(|bucket| u128::from(bucket.value_iterated_to()) >= SLOW.as_nanos())
             .map(|bucket| bucket.count_at_value())
             .sum();
-        Some((slow + here, of + samples.len()))
-    })
+        Some((slow, samples.len()))
+    };
+    let blocks: Option<Vec<(u64, u64)>> = cell.kept().map(counts).collect();
+    blocks.map(Shares::of)
 }
 
 /// How often the caller that waits for most consumers meets a slow one, against theory; and what was not tried.
@@ -248,8 +250,9 @@ fn beside(run: &Run) -> String {
         .iter()
         .filter_map(|way| {
             let fan = Fan::of(way, MOST);
-            let (slow, of) = slow_orders(of_topology(&all, &fan.name())?)?;
-            let (low, high) = binomial::interval(slow, of, LEVEL)?;
+            let found = slow_orders(of_topology(&all, &fan.name())?)?;
+            let (low, high) = found.interval(LEVEL)?;
+            let (slow, of) = found.total();
             let percent = |share: f64| number(100.0 * share);
             Some(format!(
                 "{way} {} % [{}, {}]",

@@ -3,11 +3,12 @@
 
 use super::{AFTER, BEFORE, EXPERIMENT, Fan, RARELY, SETTLING, SLOW, slow_orders};
 use crate::claims::outage::{self, of_topology, published};
+use crate::claims::part::share_in_percent;
 use crate::claims::samples::{CellTrials, Metric, Paired, cells, is_base};
 use crate::results::{Fault, Hop, Latency, Run, Table, Trial, Value};
+use crate::stats::Estimate;
 use crate::stats::estimate::LEVEL;
 use crate::stats::latency::{Minimum, merge};
-use crate::stats::{Estimate, binomial};
 
 const FEW: &str = "too few samples";
 const UNREAD: &str = "a ledger could not be read";
@@ -40,7 +41,8 @@ fn callers(all: &[CellTrials<'_>], fans: &[(Fan, &CellTrials<'_>)]) -> Table {
     let title = "What K consumers of an order cost its caller";
     let mut table = Table::new(EXPERIMENT, title, &columns).with_note(format!(
         "Each consumer is slow on p = {} % of the orders by itself, with {} ms; where one of them is slow, it is so on every \
-         order. An order met a slow one if the caller waited at least so long; the share has its exact 95 % interval. \
+         order. An order met a slow one if the caller waited at least so long; the share has its 95 % \
+         interval over blocks, the exact one where all orders went the same way. \
          Percentiles are over all blocks that count together.",
         100.0 * RARELY,
         SLOW.as_millis()
@@ -60,7 +62,9 @@ fn callers(all: &[CellTrials<'_>], fans: &[(Fan, &CellTrials<'_>)]) -> Table {
                 || Value::missing("K = 1 was not run"),
                 |one| ratio(cell, one),
             ),
-            share(slow_orders(cell)),
+            slow_orders(cell)
+                .as_ref()
+                .map_or_else(|| Value::missing(NONE), share_in_percent),
             match fan.waits() {
                 true => Value::number(100.0 * fan.slow_share()),
                 false => Value::missing("the caller waits for none"),
@@ -198,18 +202,6 @@ fn percentiles(latency: Option<&Latency>) -> [Value; 3] {
         Value::maybe(latency.and_then(read).map(|ns| ns as f64 / 1e6), FEW)
     };
     [of(|l| l.p50), of(|l| l.p90), of(|l| l.p99)]
-}
-
-/// A share of orders with its interval, percent.
-fn share(counted: Option<(u64, u64)>) -> Value {
-    let percent = |share: f64| 100.0 * share;
-    match counted {
-        Some((hits, of @ 1..)) => Value::interval(
-            percent(hits as f64 / of as f64),
-            binomial::interval(hits, of, LEVEL).map(|(low, high)| (percent(low), percent(high))),
-        ),
-        _ => Value::missing(NONE),
-    }
 }
 
 /// accept p50 of one cell over that of another, paired by block.

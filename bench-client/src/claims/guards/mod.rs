@@ -15,7 +15,7 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, percentile};
 use super::{Combine, Judge};
 use crate::results::{HopCalls, Percentile, Phase, Run, Trial, Verdict};
-use crate::stats::histogram;
+use crate::stats::{Shares, histogram};
 use std::time::Duration;
 
 /// What is judged here.
@@ -46,6 +46,9 @@ pub const TAKES: Duration = Duration::from_millis(200);
 pub const PROMPT: Duration = Duration::from_millis(100);
 /// … and so does at least this share of all that were asked for meanwhile.
 const STOPPED: f64 = 0.99;
+/// The breaker that is judged counts a call that took longer like one that failed: half of what the slow service takes, and
+/// many times what it takes when all is well.
+pub const SLOW_AFTER: Duration = Duration::from_millis(100);
 
 /// What is wrong with the service behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl Trouble {
         }
     }
 
-    /// Under which guards it is run, the unguarded call first. What tells a breaker of slowness is for the slow phase alone.
+    /// Under which guards it is run, the unguarded call first. Breakers that count errors only are for the slow phase alone.
     pub fn guards(self) -> &'static [Guard] {
         match self {
             Self::Slow => &Guard::ALL,
@@ -104,23 +107,26 @@ pub enum Guard {
     None,
     /// A bound on how long it waits.
     Timeout,
-    /// A circuit breaker.
+    /// A circuit breaker that counts errors and slow calls, as those in use do; each call when it ends.
     Breaker,
     /// A bound on how many calls it makes at once.
     Bulkhead,
-    /// A circuit breaker with a timeout, by which slowness becomes failure.
+    /// A circuit breaker that counts errors only.
+    ErrorsOnlyBreaker,
+    /// The same with a timeout, by which slowness becomes failure.
     BreakerAndTimeout,
-    /// All three.
+    /// Timeout, the breaker that counts slow calls too, and bulkhead.
     All,
 }
 
 impl Guard {
     /// All of them, the unguarded call first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::None,
         Self::Timeout,
         Self::Breaker,
         Self::Bulkhead,
+        Self::ErrorsOnlyBreaker,
         Self::BreakerAndTimeout,
         Self::All,
     ];
@@ -134,6 +140,7 @@ impl Guard {
             Self::Timeout => "timeout",
             Self::Breaker => "breaker",
             Self::Bulkhead => "bulkhead",
+            Self::ErrorsOnlyBreaker => "breaker-errors-only",
             Self::BreakerAndTimeout => "breaker-timeout",
             Self::All => "all",
         }
@@ -144,9 +151,12 @@ impl Guard {
         match self {
             Self::None => "without a guard",
             Self::Timeout => "with a timeout",
-            Self::Breaker => "with a circuit breaker",
+            Self::Breaker => "with a circuit breaker that counts errors and slow calls",
             Self::Bulkhead => "with a bulkhead",
-            Self::BreakerAndTimeout => "with a circuit breaker and a timeout",
+            Self::ErrorsOnlyBreaker => "with a circuit breaker that counts errors only",
+            Self::BreakerAndTimeout => {
+                "with a circuit breaker that counts errors only and a timeout"
+            }
             Self::All => "with all three",
         }
     }
@@ -158,7 +168,13 @@ impl Guard {
 
     /// Whether a circuit breaker is.
     pub fn has_breaker(self) -> bool {
-        matches!(self, Self::Breaker | Self::BreakerAndTimeout | Self::All)
+        self.counts_slow_calls()
+            || matches!(self, Self::ErrorsOnlyBreaker | Self::BreakerAndTimeout)
+    }
+
+    /// Whether a circuit breaker is that counts slow calls too.
+    pub fn counts_slow_calls(self) -> bool {
+        matches!(self, Self::Breaker | Self::All)
     }
 
     /// Whether a bulkhead is.
@@ -192,16 +208,14 @@ fn waited(trial: &Trial, name: &str, which: Percentile) -> Option<Sample> {
 }
 
 /// Catalogues asked for in a phase that came promptly, and all of them; over the blocks that count.
-fn prompt(cell: &CellTrials<'_>, name: &str) -> (u64, u64) {
+fn prompt(cell: &CellTrials<'_>, name: &str) -> Shares {
     let counts = |trial: &Trial| -> Option<(u64, u64)> {
         let phase = probed(trial, name)?;
         let came = histogram::decode(phase.accept_ns.histogram.as_deref()?).ok()?;
         let soon = came.count_between(0, PROMPT.as_nanos() as u64);
         Some((soon.min(phase.planned), phase.planned))
     };
-    cell.kept()
-        .filter_map(counts)
-        .fold((0, 0), |(soon, of), (more, all)| (soon + more, of + all))
+    Shares::of(cell.kept().filter_map(counts))
 }
 
 /// cascade: in each trouble that decides, over each transport.
@@ -272,7 +286,7 @@ fn stops(run: &Run, all: &[CellTrials<'_>], trouble: Trouble, over: &str, guard:
         return not_measured(name, absent(run, over, &guarded));
     };
     let found = prompt(cell, trouble.name());
-    let mut judged = share(cell, name, found, STOPPED..=1.0, |found| {
+    let mut judged = share(cell, name, &found, STOPPED..=1.0, |found| {
         format!(
             "{over} {}: {found}, catalogues came within {} ms while {BEHIND} was {}",
             guard.words(),
@@ -282,15 +296,18 @@ fn stops(run: &Run, all: &[CellTrials<'_>], trouble: Trouble, over: &str, guard:
     });
     if guard == Guard::Breaker {
         let why = match trouble {
-            Trouble::Hang => "a call that does not end is none",
-            _ => "a slow answer is none",
+            Trouble::Hang => ": one that hangs has not",
+            _ => "",
         };
-        let why = format!("; a breaker counts failures, and {why}");
+        let why = format!(
+            "; this breaker counts a call that failed or took more than {} ms, when it ends{why}",
+            SLOW_AFTER.as_millis()
+        );
         judged.part.reason.push_str(&why);
     }
     let unguarded = of_topology(all, &topology(trouble, over, Guard::None));
     let cascades = unguarded.is_some_and(|cell| {
-        let (soon, of) = prompt(cell, trouble.name());
+        let (soon, of) = prompt(cell, trouble.name()).total();
         (soon as f64) < STOPPED * of as f64
     });
     if judged.part.verdict == Verdict::Holds && !cascades {
@@ -306,7 +323,8 @@ fn a_crash(run: &Run) -> String {
     came(run, Trouble::Crash, |guard| guard == Guard::None)
 }
 
-/// What stands on either side of the verdict: no guard at all, a breaker that is told of slowness by a timeout, and a crash.
+/// What stands on either side of the verdict: no guard at all, a breaker that counts errors only, the same told of slowness
+/// by a timeout, and a crash.
 fn around_it(run: &Run) -> String {
     let decides =
         |trouble, guard| Trouble::DECIDE.contains(&trouble) && Guard::DECIDE.contains(&guard);
@@ -329,7 +347,7 @@ fn came(run: &Run, trouble: Trouble, wanted: impl Fn(Guard) -> bool) -> String {
             let Some(cell) = of_topology(&all, &topology(trouble, over, guard)) else {
                 continue;
             };
-            let (soon, of) = prompt(cell, trouble.name());
+            let (soon, of) = prompt(cell, trouble.name()).total();
             let open = match in_state(cell, "open") {
                 Some(seconds) => format!(" (breaker open for {} s a trial)", number(seconds)),
                 None => String::new(),

@@ -4,10 +4,9 @@ use super::{
     BEFORE, EXPERIMENT, Guard, SYNC, Trouble, calls, in_state, probed, prompt, topology, waited,
 };
 use crate::claims::outage::of_topology;
+use crate::claims::part::share_in_percent;
 use crate::claims::samples::{CellTrials, Sample, cells};
 use crate::results::{HopCalls, Percentile, Phase, Run, Table, Trial, Value};
-use crate::stats::binomial;
-use crate::stats::estimate::LEVEL;
 
 /// What the catalogue felt, and what became of the orders and of checkout's calls, in this order.
 pub fn tables(run: &Run) -> Vec<Table> {
@@ -30,8 +29,10 @@ pub fn tables(run: &Run) -> Vec<Table> {
     .with_note(
         "It needs a worker of checkout and nothing of the service behind. That is slow (200 ms an order), hangs (SIGSTOP: it \
          keeps its connections and answers nothing) or crashes (SIGKILL: connections are refused at once). Of all that were asked for: what failed or timed out \
-         ranks at the deadline or above, and a percentile that falls among them is a lower bound. The share has its exact \
-         95 % interval; percentiles are those of the median block.",
+         ranks at the deadline or above, and a percentile that falls among them is a lower bound. The share has its \
+         95 % interval over blocks, the exact one where all went the same way; percentiles are those of the median block. `breaker` and \
+         `all` count calls that failed or took more than 100 ms, `breaker-errors-only` and `breaker-timeout` those that failed or timed \
+         out; each call counts when it ends.",
     );
     let mut orders = Table::new(
         EXPERIMENT,
@@ -74,9 +75,7 @@ pub fn tables(run: &Run) -> Vec<Table> {
 
 fn catalogue_row(trouble: Trouble, over: &str, guard: Guard, cell: &CellTrials<'_>) -> Vec<Value> {
     let meanwhile = trouble.name();
-    let (soon, of) = prompt(cell, meanwhile);
-    let ends = binomial::interval(soon, of, LEVEL);
-    let percent = |share: f64| 100.0 * share;
+    let found = prompt(cell, meanwhile);
     let phases = cell.kept().filter_map(|trial| probed(trial, meanwhile));
     let errors: u64 = phases
         .map(|phase| phase.planned.saturating_sub(phase.acknowledged))
@@ -85,12 +84,9 @@ fn catalogue_row(trouble: Trouble, over: &str, guard: Guard, cell: &CellTrials<'
         trouble.name().into(),
         over.into(),
         guard.name().into(),
-        Value::number(of as f64),
+        Value::number(found.total().1 as f64),
         Value::number(errors as f64),
-        Value::interval(
-            percent(soon as f64 / of.max(1) as f64),
-            ends.map(|(low, high)| (percent(low), percent(high))),
-        ),
+        share_in_percent(&found),
         median(cell, |trial| waited(trial, BEFORE, Percentile::P50)),
         median(cell, |trial| waited(trial, meanwhile, Percentile::P50)),
         median(cell, |trial| waited(trial, meanwhile, Percentile::P99)),

@@ -148,9 +148,32 @@ fn one_guard_that_does_not_refutes_and_is_named() {
             "hang, grpc, breaker"
         ]
     );
-    for (part, words) in [(1, "a slow answer is none"), (9, "does not end is none")] {
+    for (part, words) in [
+        (1, "failed or took more than 100 ms, when it ends"),
+        (9, "when it ends: one that hangs has not"),
+    ] {
         let reason = &row.parts[part].reason;
         assert!(reason.contains(words), "{reason}");
+    }
+}
+
+#[test]
+fn a_breaker_of_errors_is_told_beside_and_decides_nothing() {
+    for came in [300, 1_250] {
+        let run = with_came(
+            planted(200, 1_250),
+            Trouble::Slow,
+            Guard::ErrorsOnlyBreaker,
+            came,
+        );
+        let row = verdict(&run, "breaker");
+        assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
+        assert_eq!(row.parts.len(), 16);
+        let words = format!(
+            "With inventory slow, over grpc with a circuit breaker that counts errors only, {} of 3750",
+            3 * came
+        );
+        assert!(row.reason.contains(&words), "{}", row.reason);
     }
 }
 
@@ -204,7 +227,7 @@ fn after_a_crash_each_guard_is_told_beside_and_one_that_holds_catalogues_up_show
     assert_eq!(row.verdict, Verdict::Holds, "{row:?}");
     for (guard, came) in [
         ("a timeout", 3_750),
-        ("a circuit breaker", 3_750),
+        ("a circuit breaker that counts errors and slow calls", 3_750),
         ("a bulkhead", 3_000),
         ("all three", 3_750),
     ] {
@@ -216,14 +239,16 @@ fn after_a_crash_each_guard_is_told_beside_and_one_that_holds_catalogues_up_show
 }
 
 #[test]
-fn every_guard_that_decides_is_run_in_every_trouble_and_that_of_slowness_alone_in_a_slow_phase() {
+fn every_guard_that_decides_is_run_in_every_trouble_and_breakers_of_errors_in_a_slow_phase_alone() {
     for trouble in Trouble::ALL {
         let guards = trouble.guards();
         assert_eq!(guards[0], Guard::None);
         let all_there = Guard::DECIDE.iter().all(|guard| guards.contains(guard));
         assert!(all_there, "{trouble:?}");
-        let of_slowness = guards.contains(&Guard::BreakerAndTimeout);
-        assert_eq!(of_slowness, trouble == Trouble::Slow, "{trouble:?}");
+        for of_errors in [Guard::ErrorsOnlyBreaker, Guard::BreakerAndTimeout] {
+            let there = guards.contains(&of_errors);
+            assert_eq!(there, trouble == Trouble::Slow, "{trouble:?}");
+        }
     }
 }
 
@@ -256,7 +281,7 @@ fn what_is_late_is_not_prompt_though_it_came() {
 fn every_cell_has_a_row_and_a_run_without_a_probe_is_not_measured() {
     let mut run = planted(200, 300);
     for table in tables(&run) {
-        assert_eq!(table.rows.len(), 32, "{}", table.title);
+        assert_eq!(table.rows.len(), 34, "{}", table.title);
         for row in &table.rows {
             assert_eq!(row.len(), table.columns.len(), "{}", table.title);
         }

@@ -1,12 +1,13 @@
 //! rest-50-200ms, queue-ms-minutes and grpc-50k, from the experiment `ladder`: latencies as times, not ratios, what a
-//! broker adds to gRPC at each rate that both sustain, and CPU as a function of the rate.
+//! broker adds to gRPC at each rate that both sustain, and CPU as a function of the rate. The tcp floor stands beside
+//! them and decides nothing.
 
 mod lines;
 mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use tables::{added_by_brokers, at_shares, cpu_by_rate, knees, transport_share};
+pub use tables::{above_floor, added_by_brokers, at_shares, cpu_by_rate, knees, transport_share};
 
 use super::combine::Judged;
 use super::part::{self, Question, judge_paired, not_measured, number};
@@ -41,6 +42,8 @@ pub const JUDGES: &[Judge] = &[
 
 /// The brokers.
 const BROKERS: [&str; 2] = ["queue", "stream"];
+/// What the others stand on: an order behind a length prefix. Nobody's choice, so no claim is decided on it.
+pub const FLOOR: &str = "tcp";
 /// Where grpc-50k is stated, orders per second.
 pub const PROJECTED_RATE: f64 = 50_000.0;
 /// The order that the transports are set beside each other with.
@@ -152,7 +155,7 @@ fn broker_parts(run: &Run) -> Vec<Judged> {
     let all = cells(run, "ladder");
     let mut parts = Vec::new();
     for broker in BROKERS {
-        let pairs = both_sustain(&all, broker);
+        let pairs = both_sustain(&all, broker, "grpc");
         if pairs.is_empty() {
             parts.push(missing(run, format!("{broker} latency"), broker));
         }
@@ -182,19 +185,20 @@ fn broker_parts(run: &Run) -> Vec<Judged> {
     parts
 }
 
-/// Broker and gRPC at each rate that both sustain.
+/// Two transports at each rate that both sustain.
 fn both_sustain<'a, 'r>(
     all: &'a [CellTrials<'r>],
-    broker: &str,
+    one: &str,
+    other: &str,
 ) -> Vec<(&'a CellTrials<'r>, &'a CellTrials<'r>)> {
-    let grpc = rungs(all, "grpc", None);
-    rungs(all, broker, None)
+    let others = rungs(all, other, None);
+    rungs(all, one, None)
         .into_iter()
         .filter(|c| c.is_sustained())
         .filter_map(|c| {
-            let beside = grpc
+            let beside = others
                 .iter()
-                .find(|g| rate(g) == rate(c) && g.is_sustained())?;
+                .find(|o| rate(o) == rate(c) && o.is_sustained())?;
             Some((c, *beside))
         })
         .collect()

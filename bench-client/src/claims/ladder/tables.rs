@@ -1,8 +1,9 @@
-//! The ladder's tables: how far each transport keeps up, what of a call is transport, what a broker adds, CPU by rate.
+//! The ladder's tables: how far each transport keeps up, what of a call is transport, what a broker adds, what each takes
+//! above the tcp floor, CPU by rate.
 
 use super::super::samples::{CellTrials, Metric, Paired, cells, percentile};
 use super::lines::{Fit, fits, listed, rates};
-use super::{BROKERS, PROJECTED_RATE, SHARE, both_sustain, rate, rungs, shares};
+use super::{BROKERS, FLOOR, PROJECTED_RATE, SHARE, both_sustain, rate, rungs, shares};
 use crate::results::{Percentile, Run, Table, Value};
 use crate::stats::estimate::LEVEL;
 use crate::stats::{Estimate, Minimum, latency};
@@ -17,6 +18,34 @@ fn value(estimate: Option<Estimate>, why_not: &str) -> Value {
         Some(e) => Value::interval(e.point(), e.interval(LEVEL)),
         None => Value::missing(why_not),
     }
+}
+
+/// Accept p50 over the blocks, ms.
+fn p50(cell: &CellTrials<'_>) -> Value {
+    if !cell.is_sustained() {
+        return Value::missing(NOT_SUSTAINED);
+    }
+    let p50: Option<Vec<f64>> = cell
+        .kept()
+        .map(|t| Some(Metric::AcceptP50.of(t)?.value / 1e6))
+        .collect();
+    let p50 = p50.and_then(|p50| Estimate::of_ratios(&p50));
+    value(p50, "too few samples")
+}
+
+/// A latency of one cell less another's, ms: a difference per block.
+fn difference(cell: &CellTrials<'_>, less: &CellTrials<'_>, metric: Metric) -> Value {
+    let read = |t: &_| metric.of(t);
+    let paired = Paired::of(cell, less, read, read);
+    let differences: Vec<f64> = paired
+        .blocks
+        .iter()
+        .map(|(_, a, b, _)| (a - b) / 1e6)
+        .collect();
+    value(
+        Estimate::of_values(&differences),
+        "too few samples in a trial",
+    )
 }
 
 /// How far each transport keeps up, and what its tail does on the way.
@@ -92,7 +121,7 @@ pub fn at_shares(run: &Run) -> Option<Table> {
         "Capacity is what the first trial of the closed loop carried that was not INVALID; its rate holds for every block, also where something else used the machine meanwhile and a repetition carried more. Where the caller was that loop's limit, the share is of what one caller asks for.",
     );
     let all = cells(run, "ladder");
-    for transport in ["tcp"].into_iter().chain(TRANSPORTS) {
+    for transport in [FLOOR].into_iter().chain(TRANSPORTS) {
         let mut mine: Vec<_> = all
             .iter()
             .filter(|c| c.cell.transport == transport)
@@ -102,21 +131,11 @@ pub fn at_shares(run: &Run) -> Option<Table> {
         for (share, cell) in mine {
             // The cell of a block that found no capacity has none.
             let rate = cell.kept().find_map(|t| t.cell.rate_per_s);
-            let p50 = if cell.is_sustained() {
-                let p50: Option<Vec<f64>> = cell
-                    .kept()
-                    .map(|t| Some(Metric::AcceptP50.of(t)?.value / 1e6))
-                    .collect();
-                let p50 = p50.and_then(|p50| Estimate::of_ratios(&p50));
-                value(p50, "too few samples")
-            } else {
-                Value::missing(NOT_SUSTAINED)
-            };
             table.push(vec![
                 transport.into(),
                 share.as_str().into(),
                 Value::maybe(rate, "no capacity was found"),
-                p50,
+                p50(cell),
                 p99(cell),
             ]);
         }
@@ -156,30 +175,22 @@ pub fn transport_share(run: &Run) -> Table {
     for transport in TRANSPORTS {
         for slow in &services {
             for cell in rungs(&all, transport, *slow) {
-                let (p50, share) = if !cell.is_sustained() {
-                    (Value::missing(NOT_SUSTAINED), Value::missing(NOT_SUSTAINED))
+                let share = if !cell.is_sustained() {
+                    Value::missing(NOT_SUSTAINED)
+                } else if BROKERS.contains(&transport) {
+                    Value::missing("accept does not wait for the handler")
                 } else {
-                    let p50: Option<Vec<f64>> = cell
-                        .kept()
-                        .map(|t| Some(Metric::AcceptP50.of(t)?.value / 1e6))
-                        .collect();
                     let share: Vec<f64> = shares(cell).iter().map(|s| 100.0 * s).collect();
-                    let share = if BROKERS.contains(&transport) {
-                        Value::missing("accept does not wait for the handler")
-                    } else {
-                        value(
-                            Estimate::of_values(&share),
-                            "the handler's time is not known",
-                        )
-                    };
-                    let p50 = p50.and_then(|p50| Estimate::of_ratios(&p50));
-                    (value(p50, "too few samples"), share)
+                    value(
+                        Estimate::of_values(&share),
+                        "the handler's time is not known",
+                    )
                 };
                 table.push(vec![
                     transport.into(),
                     slow.unwrap_or("nothing slow").into(),
                     Value::number(rate(cell)),
-                    p50,
+                    p50(cell),
                     share,
                 ]);
             }
@@ -205,20 +216,8 @@ pub fn added_by_brokers(run: &Run) -> Table {
     .with_note("Differences, broker − gRPC, per block; below zero the broker is the quicker. Only rates that both sustain.");
     let all = cells(run, "ladder");
     for broker in BROKERS {
-        for (theirs, grpc) in both_sustain(&all, broker) {
-            let added = |metric: Metric| {
-                let read = |t: &_| metric.of(t);
-                let paired = Paired::of(theirs, grpc, read, read);
-                let differences: Vec<f64> = paired
-                    .blocks
-                    .iter()
-                    .map(|(_, a, b, _)| (a - b) / 1e6)
-                    .collect();
-                value(
-                    Estimate::of_values(&differences),
-                    "too few samples in a trial",
-                )
-            };
+        for (theirs, grpc) in both_sustain(&all, broker, "grpc") {
+            let added = |metric| difference(theirs, grpc, metric);
             table.push(vec![
                 broker.into(),
                 Value::number(rate(grpc)),
@@ -230,6 +229,39 @@ pub fn added_by_brokers(run: &Run) -> Table {
         }
     }
     table
+}
+
+/// Accept p50 as it is, and less the tcp floor's at the same rate; none where no floor ran beside a transport.
+pub fn above_floor(run: &Run) -> Option<Table> {
+    let mut table = Table::new(
+        "ladder",
+        "accept latency less the tcp floor's at the same rate, O3, class `process` on both",
+        &[
+            ("transport", ""),
+            ("rate", "1/s"),
+            ("accept p50", "ms"),
+            ("the floor's", "ms"),
+            ("less the floor's", "ms"),
+        ],
+    )
+    .with_note(
+        "The floor is the order as protobuf behind a length prefix, with the same handler, journal and generator. Differences of \
+         the two p50s, transport − floor, per block; what is left is what protocol, format and library take, or the way over a \
+         broker, whose accept does not wait for the handler. Only rates that both sustain.",
+    );
+    let all = cells(run, "ladder");
+    for transport in TRANSPORTS {
+        for (cell, floor) in both_sustain(&all, transport, FLOOR) {
+            table.push(vec![
+                transport.into(),
+                Value::number(rate(cell)),
+                p50(cell),
+                p50(floor),
+                difference(cell, floor, Metric::AcceptP50),
+            ]);
+        }
+    }
+    (!table.rows.is_empty()).then_some(table)
 }
 
 /// CPU = a + b·rate, and what that would be at the claim's rate.

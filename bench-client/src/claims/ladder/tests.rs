@@ -290,6 +290,70 @@ fn what_a_broker_adds_is_a_difference() {
     assert!((point(&queue[4]) - 0.3).abs() < 0.02, "{queue:?}");
 }
 
+/// The whole and a floor of 60 µs under it, which carries one rate less.
+fn with_floor() -> Run {
+    let mut run = whole();
+    for rate in [1_000.0, 4_000.0] {
+        run.trials
+            .extend(rung(FLOOR, rate, 60.0, 50.0, (0.0, 30.0)));
+    }
+    run
+}
+
+#[test]
+fn latency_above_the_floor_is_a_difference_where_both_ran() {
+    assert!(above_floor(&whole()).is_none());
+    let table = above_floor(&with_floor()).unwrap();
+    let rates: Vec<f64> = table.rows.iter().map(|row| point(&row[1])).collect();
+    assert_eq!(rates, [1_000.0, 4_000.0].repeat(4));
+    for (transport, planted) in [("rest", 150.0), ("grpc", 200.0), ("queue", 900.0)] {
+        let mut rows = table.rows.iter().filter(|row| row[0] == transport.into());
+        let row = rows.next().unwrap();
+        for (found, planted) in row[2..].iter().zip([planted, 60.0, planted - 60.0]) {
+            // The blocks' noise is around each.
+            let off = point(found) / (planted / 1e3) - 1.0;
+            assert!(off.abs() < 0.03, "{transport}: {found:?}, not {planted} µs");
+        }
+    }
+}
+
+#[test]
+fn what_slows_both_in_a_block_is_not_in_the_latency_above_the_floor() {
+    let mut run = with_floor();
+    for trial in &mut run.trials {
+        let p50 = trial.accept_ns.p50.unwrap() + u64::from(trial.block) * 200_000;
+        trial.accept_ns = fixture::latency(5, p50, 3 * p50);
+    }
+    let table = above_floor(&run).unwrap();
+    let width = |value: &Value| match value {
+        Value::Interval {
+            low: Some(low),
+            high: Some(high),
+            ..
+        } => high - low,
+        other => panic!("{other:?}"),
+    };
+    // REST drifts by 1 ms over the blocks, and so does the floor.
+    let rest = &table.rows[0];
+    assert!(width(&rest[2]) > 0.2, "{rest:?}");
+    assert!(width(&rest[4]) < 0.02, "{rest:?}");
+    assert!((point(&rest[4]) - 0.09).abs() < 0.01, "{rest:?}");
+}
+
+#[test]
+fn the_floor_decides_no_claim_and_is_in_no_other_table() {
+    let (without, with) = (whole(), with_floor());
+    let told = |run: &Run| -> Vec<(String, Verdict, String)> {
+        let rows = judge(run).into_iter();
+        rows.map(|row| (row.claim, row.verdict, row.reason))
+            .collect()
+    };
+    assert_eq!(told(&with), told(&without));
+    for table in [knees, transport_share, added_by_brokers, cpu_by_rate] {
+        assert_eq!(table(&with), table(&without));
+    }
+}
+
 #[test]
 fn a_share_of_ones_own_capacity_has_a_row_and_is_no_rung() {
     assert!(at_shares(&whole()).is_none());

@@ -13,6 +13,7 @@ use super::part::{counted, not_measured, number, share};
 use super::samples::{CellTrials, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Hop, HopPhase, Phase, Run, Sent, Trial};
+use crate::stats::Shares;
 
 /// What is judged here.
 pub const JUDGES: &[Judge] = &[
@@ -74,12 +75,9 @@ pub(super) fn phase<'t>(trial: &'t Trial, name: &str) -> Option<&'t Phase> {
 }
 
 /// Orders planned in a phase that were answered well, and all of them; over the blocks that count.
-pub(super) fn succeeded(cell: &CellTrials<'_>, name: &str) -> (u64, u64) {
-    cell.kept()
-        .filter_map(|trial| phase(trial, name))
-        .fold((0, 0), |(well, of), phase| {
-            (well + phase.acknowledged, of + phase.planned)
-        })
+pub(super) fn succeeded(cell: &CellTrials<'_>, name: &str) -> Shares {
+    let phases = cell.kept().filter_map(|trial| phase(trial, name));
+    Shares::of(phases.map(|phase| (phase.acknowledged, phase.planned)))
 }
 
 /// What a service was sent by checkout: gone well by its count, and of these never delivered; none where a ledger could
@@ -108,7 +106,7 @@ fn goes_down(run: &Run, over: &str) -> Judged {
     share(
         cell,
         name,
-        succeeded(cell, DOWN),
+        &succeeded(cell, DOWN),
         0.0..=DOWN_SHARE,
         |found| format!("{over}: {found}, orders succeeded while {BEHIND} was away{error}"),
     )
@@ -142,7 +140,7 @@ fn still_sold(run: &Run) -> String {
     let said: Vec<String> = BUFFERED
         .iter()
         .filter_map(|over| {
-            let (well, of) = succeeded(of_topology(&all, &topology(over))?, DOWN);
+            let (well, of) = succeeded(of_topology(&all, &topology(over))?, DOWN).total();
             Some(format!("{over} took {well} of {of} orders"))
         })
         .collect();

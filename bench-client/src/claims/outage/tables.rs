@@ -3,10 +3,9 @@
 use super::{
     BEHIND, DOWN, EXPERIMENT, hop, late, longest, phase, published, succeeded, usual_error,
 };
+use crate::claims::part::share_in_percent;
 use crate::claims::samples::{CellTrials, Sample, cells, is_base, percentile};
 use crate::results::{Hop, Percentile, Run, Table, Value};
-use crate::stats::binomial;
-use crate::stats::estimate::LEVEL;
 
 /// Who could check out, and what became of the orders behind, in this order.
 pub fn tables(run: &Run) -> Vec<Table> {
@@ -29,24 +28,21 @@ pub(in crate::claims) fn checkouts(experiment: &str, all: &[CellTrials<'_>]) -> 
     ];
     let title = "Who could check out while the service behind was away";
     let mut table = Table::new(experiment, title, &columns).with_note(
-        "The share has its exact 95 % interval. Of all planned: whoever failed or timed out ranks at the deadline or above; \
+        "The share has its 95 % interval over blocks, the exact one where all orders went the same way. Of all planned: \
+         whoever failed or timed out ranks at the deadline or above; \
          a percentile that falls among them is a lower bound. Percentiles are those of the median block; a p99 takes 1,000 \
          orders of a block.",
     );
     for cell in all.iter().filter(|cell| is_base(cell.cell)) {
-        let (well, of) = succeeded(cell, DOWN);
-        let percent = |share: f64| 100.0 * share;
-        let ends = binomial::interval(well, of, LEVEL);
+        let found = succeeded(cell, DOWN);
+        let (well, of) = found.total();
         let error = usual_error(cell);
         let name = cell.cell.factors.get("topology").cloned();
         table.push(vec![
             name.unwrap_or_default().into(),
             Value::number(of as f64),
             Value::number(well as f64),
-            Value::interval(
-                percent(well as f64 / of.max(1) as f64),
-                ends.map(|(low, high)| (percent(low), percent(high))),
-            ),
+            share_in_percent(&found),
             error
                 .as_ref()
                 .map_or_else(|| "none".into(), |(error, _)| error.as_str().into()),

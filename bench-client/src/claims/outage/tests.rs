@@ -126,6 +126,31 @@ fn a_checkout_that_goes_on_refutes_the_one_and_a_lost_order_the_other() {
 }
 
 #[test]
+fn one_block_of_three_that_goes_on_decides_nothing_however_many_orders_it_has() {
+    let mut run = planted();
+    let odd = |trial: &&mut Trial| trial.cell.id == topology("grpc") && trial.block == 2;
+    run.trials.iter_mut().find(odd).unwrap().phases[1].acknowledged = 1_900;
+    let row = verdict(&run, "down-sync");
+    assert_eq!(row.verdict, Verdict::Inconclusive, "{row:?}");
+    assert!(row.parts[1].reason.contains("1902 of 6000"), "{row:?}");
+    assert!(row.parts[1].low.unwrap() < DOWN_SHARE, "{row:?}");
+    assert!(row.parts[1].high.unwrap() > 0.9, "{row:?}");
+}
+
+#[test]
+fn a_share_of_one_block_says_so() {
+    let mut run = planted();
+    run.trials
+        .retain(|trial| trial.experiment != EXPERIMENT || trial.block == 0);
+    let row = verdict(&run, "down-sync");
+    for part in &row.parts {
+        assert!(part.reason.contains("in one block, orders"), "{part:?}");
+    }
+    let whole = verdict(&planted(), "down-sync");
+    assert!(!whole.reason.contains("in one block"), "{whole:?}");
+}
+
+#[test]
 fn what_was_not_run_is_not_measured() {
     let run = fixture::planted();
     for claim in ["down-sync", "down-async"] {

@@ -1,11 +1,12 @@
-//! Parts judged by how many orders something happened to, with exact binomial bounds.
+//! Parts judged by how many orders something happened to: with exact binomial bounds where one of them decides, over blocks
+//! where it is their share.
 
 use super::{not_measured, number};
 use crate::claims::combine::Judged;
 use crate::claims::rules;
 use crate::claims::samples::CellTrials;
-use crate::results::{Part, Verdict};
-use crate::stats::binomial;
+use crate::results::{Part, Value, Verdict};
+use crate::stats::Shares;
 use crate::stats::estimate::LEVEL;
 
 /// A part judged by counting: one counter-example refutes.
@@ -52,16 +53,17 @@ fn short_of_blocks(judged: &mut Judged, cell: &CellTrials<'_>) {
     judged.part.verdict = Verdict::Inconclusive;
 }
 
-/// A part judged by a share of orders: it holds where the exact interval lies inside `expected`, and is refuted where it
+/// A part judged by a share of orders: it holds where its interval over blocks lies inside `expected`, and is refuted where it
 /// lies outside of it.
 pub fn share(
     cell: &CellTrials<'_>,
     name: String,
-    (hits, of): (u64, u64),
+    found: &Shares,
     expected: std::ops::RangeInclusive<f64>,
     says: impl Fn(&str) -> String,
 ) -> Judged {
-    let Some((low, high)) = binomial::interval(hits, of, LEVEL) else {
+    let (hits, of) = found.total();
+    let Some((low, high)) = found.interval(LEVEL) else {
         return not_measured(name, format!("no block of `{}` counts", cell.cell.id));
     };
     let verdict = if *expected.start() <= low && high <= *expected.end() {
@@ -71,8 +73,12 @@ pub fn share(
     } else {
         Verdict::Inconclusive
     };
+    let alone = match found.blocks() {
+        1 => " in one block",
+        _ => "",
+    };
     let percent = format!(
-        "{hits} of {of}, {} % [{}, {}]",
+        "{hits} of {of}, {} % [{}, {}]{alone}",
         number(100.0 * hits as f64 / of as f64),
         number(100.0 * low),
         number(100.0 * high)
@@ -96,7 +102,7 @@ pub fn share(
                 } else {
                     expected.end()
                 };
-                binomial::p_value(hits, of, *nearer).unwrap_or(0.0)
+                found.p_value(*nearer).unwrap_or(0.0)
             }
             _ => 1.0,
         }),
@@ -105,4 +111,19 @@ pub fn share(
         short_of_blocks(&mut judged, cell);
     }
     judged
+}
+
+/// A share of orders with its interval, percent, for a table.
+pub fn share_in_percent(found: &Shares) -> Value {
+    let (hits, of) = found.total();
+    if of == 0 {
+        return Value::missing("no block that counts");
+    }
+    let percent = |share: f64| 100.0 * share;
+    Value::interval(
+        percent(hits as f64 / of as f64),
+        found
+            .interval(LEVEL)
+            .map(|(low, high)| (percent(low), percent(high))),
+    )
 }

@@ -6,7 +6,7 @@ mod resolution;
 mod suspect;
 mod words;
 
-pub use counted::{counted, share};
+pub use counted::{counted, share, share_in_percent};
 pub use resolution::{Resolution, resolution, twins};
 pub use words::number;
 

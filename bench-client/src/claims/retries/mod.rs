@@ -47,12 +47,14 @@ pub const BUDGET: f64 = 10.0;
 /// Over what checkout calls.
 const SYNC: [&str; 2] = ["rest", "grpc"];
 /// Retries without a budget: they decide.
-const PRIMARY: [(&str, Policy); 5] = [
+const PRIMARY: [(&str, Policy); 7] = [
     ("rest", Policy::Immediate),
     ("rest", Policy::Backoff),
     ("rest", Policy::Idempotent),
     ("rest", Policy::Deadline),
     ("grpc", Policy::Immediate),
+    ("grpc", Policy::Backoff),
+    ("grpc", Policy::Idempotent),
 ];
 
 /// How checkout goes about a call that failed, and what the service behind makes of it.
@@ -279,14 +281,17 @@ fn percent(cell: &CellTrials<'_>) -> String {
 /// What the policies that do not decide came to, and what was done twice.
 fn beside(run: &Run) -> String {
     let all = cells(run, EXPERIMENT);
-    let over = SYNC[0];
+    SYNC.map(|over| beside_over(&all, over)).concat()
+}
+
+fn beside_over(all: &[CellTrials<'_>], over: &str) -> String {
     let decides = |policy: &Policy| PRIMARY.contains(&(over, *policy));
     let others = Policy::ALL
         .into_iter()
         .filter(|policy| *policy != Policy::NoRetry && !decides(policy));
     let said: Vec<String> = others
         .filter_map(|policy| {
-            let cell = find(&all, over, policy)?;
+            let cell = find(all, over, policy)?;
             let attempts = over_blocks(cell, amplification)?;
             Some(format!(
                 "{}: {} of the last phase's orders succeeded, at {} attempts per order over the whole window",
@@ -299,7 +304,7 @@ fn beside(run: &Run) -> String {
     if said.is_empty() {
         return String::new();
     }
-    let again = |policy| total(find(&all, over, policy)?, applied_again);
+    let again = |policy| total(find(all, over, policy)?, applied_again);
     let twice = match (again(Policy::Immediate), again(Policy::Idempotent)) {
         (Some(without), Some(with)) => format!(
             " Immediate retries had the work of an order done again {without} times, with an idempotency key {with} times."

@@ -107,6 +107,30 @@ pub(super) fn ports(facts: &Facts) -> Finding {
     )
 }
 
+/// What may stand in for a network between caller and service.
+pub(super) fn network(facts: &Facts) -> Finding {
+    let netem = facts.limits.netem.as_str();
+    finding(
+        "network",
+        format!("netem in the kernel: {netem}"),
+        if netem == "yes" {
+            (
+                State::Good,
+                "cells that are 0.5 ms away go through the relay all the same, as on every machine; whoever wants loss or a \
+                 narrow line lays it by hand, as root",
+                "",
+            )
+        } else {
+            (
+                State::Mind,
+                "cells that are 0.5 ms away go through the relay, as on every machine: it delays, and neither loses bytes \
+                 nor limits them",
+                "",
+            )
+        },
+    )
+}
+
 pub(super) fn disk(facts: &Facts) -> Finding {
     let cost = match &facts.disk {
         Ok(cost) => cost,

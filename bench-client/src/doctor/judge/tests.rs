@@ -36,6 +36,7 @@ fn wished_for() -> Facts {
             ports_reused: "2".into(),
             timer_slack_ns: Some(50_000),
             irq_time: "on".into(),
+            netem: "yes".into(),
             memory_available_bytes: 8 << 30,
         },
         placement: "client, service and brokers on cores of their own".into(),
@@ -94,7 +95,7 @@ fn a_machine_as_one_would_wish_it_has_nothing_but_good_findings() {
 #[test]
 fn whatever_is_wrong_is_said_with_its_consequence() {
     type Change = fn(&mut Facts);
-    let cases: [(&str, State, &str, Change); 24] = [
+    let cases: [(&str, State, &str, Change); 25] = [
         ("build", State::Lacking, "published", |f| {
             f.unoptimised = true
         }),
@@ -162,6 +163,9 @@ fn whatever_is_wrong_is_said_with_its_consequence() {
         }),
         ("ports", State::Mind, "for a minute", |f| {
             f.limits.ports_reused = "0".into()
+        }),
+        ("network", State::Mind, "neither loses", |f| {
+            f.limits.netem = "no".into();
         }),
         ("disk", State::Lacking, "refused rather than faked", |f| {
             f.disk = Ok(SyncCost {

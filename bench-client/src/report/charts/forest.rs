@@ -6,6 +6,7 @@ mod rows;
 use super::Picture;
 use super::style::{self, INK, MUTED};
 use crate::claims::Claim;
+use crate::claims::ladder::FLOOR;
 use crate::claims::ratios::is_aa;
 use crate::claims::rules::Rule;
 use crate::results::{Part, Ratio, Run};
@@ -31,12 +32,16 @@ const DECIDING: [(&str, &[&str]); 4] = [
 ];
 
 pub(super) fn pictures(run: &Run) -> Vec<Picture> {
-    let (claimed, other): (Vec<&Ratio>, Vec<&Ratio>) = run
-        .ratios
-        .iter()
-        .filter(|r| !is_aa(r) && r.point.is_some())
-        .partition(|r| is_claimed(r));
+    let (claimed, other): (Vec<&Ratio>, Vec<&Ratio>) = drawn(run).partition(|r| is_claimed(r));
     vec![claims(run, claimed), others(run, other)]
+}
+
+/// What somebody could choose, against REST. The tcp floor is nobody's choice, and its rows would leave no room for the
+/// others'; they are in the table of ratios.
+fn drawn(run: &Run) -> impl Iterator<Item = &Ratio> {
+    run.ratios
+        .iter()
+        .filter(|r| !is_aa(r) && r.point.is_some() && other(r) != FLOOR)
 }
 
 /// gRPC's advantage over REST as the claims state it: throughput, and how many times lower the latency is.
@@ -91,7 +96,10 @@ fn claims(run: &Run, mut ratios: Vec<&Ratio>) -> Picture {
 fn others(run: &Run, mut ratios: Vec<&Ratio>) -> Picture {
     const NAME: &str = "forest-rest";
     if ratios.is_empty() {
-        return Picture::left_out(NAME, "this run paired nothing else with REST");
+        return Picture::left_out(
+            NAME,
+            "this run paired nothing else with REST, the tcp floor apart",
+        );
     }
     once_each(&mut ratios);
     let cpu: Vec<String> = ["grpc", "queue", "stream"]
@@ -268,6 +276,17 @@ mod tests {
     use super::*;
     use crate::claims::conclude;
     use crate::claims::fixture::planted;
+
+    #[test]
+    fn the_floor_is_paired_with_rest_and_takes_no_row() {
+        let mut run = planted();
+        conclude(&mut run);
+        assert!(run.ratios.iter().any(|r| other(r) == FLOOR));
+        let mut rows: Vec<&str> = drawn(&run).map(other).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows, ["grpc", "queue", "stream"]);
+    }
 
     #[test]
     fn ratios_that_decide_claims_come_first_and_each_pair_of_cells_once() {

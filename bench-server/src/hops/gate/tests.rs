@@ -170,6 +170,27 @@ async fn the_breaker_opens_with_its_share_and_the_refused_calls_make_no_attempt(
 }
 
 #[tokio::test]
+async fn slow_attempts_open_a_breaker_that_is_told_of_them_and_no_other() {
+    for (told, attempts, refused) in [(",slow-after=1us", 20, 10), ("", 30, 0)] {
+        let gate = gate(&format!(",breaker=50%/20/60m{told}"));
+        let slow = |_: Duration| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            CallResult::Acknowledged(None)
+        };
+        for _ in 0..30 {
+            let _ = gate.call(None, slow).await;
+        }
+        let account = gate.account();
+        identity_holds(&account);
+        assert_eq!(
+            (account.succeeded, account.refused_by_breaker),
+            (attempts, refused),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_retry_that_the_breaker_refuses_leaves_the_call_as_it_was() {
     let gate = gate(",retries=9,breaker=100%/4/60m");
     calls(&gate, 2, failure).await;

@@ -1,4 +1,6 @@
 use super::*;
+use crate::hops::breaker::Trip;
+use std::time::Duration;
 
 fn read(text: &str) -> Next {
     text.parse().unwrap_or_else(|why| panic!("{text}: {why}"))
@@ -66,7 +68,11 @@ fn a_hop_is_awaited_and_unguarded_unless_it_is_said_otherwise() {
 #[test]
 fn every_option_is_read() {
     let next = read(
-        "inventory=queue:amqp://u:p@h:1/%2f,reply=queue,scope=stock,format=json,connections=3,timeout=500ms,retries=3,backoff=10ms..1s,budget=12.5%,breaker=50%/20/1s,bulkhead=8,no-deadline",
+        "inventory=queue:amqp://u:p@h:1/%2f,reply=queue,scope=stock,format=json,connections=3,timeout=500ms,retries=3,backoff=10ms..1s,budget=12.5%,breaker=50%/20/1s,slow-after=100ms,bulkhead=8,no-deadline",
+    );
+    assert_eq!(
+        read("a=rest:h:1,slow-after=1s,breaker=50%/20/1s").guards,
+        read("a=rest:h:1,breaker=50%/20/1s,slow-after=1s").guards
     );
     assert_eq!(next.name, "inventory");
     assert_eq!(next.target, "amqp://u:p@h:1/%2f");
@@ -86,6 +92,7 @@ fn every_option_is_read() {
                 window: 20,
                 open: ms(1_000),
             }),
+            slow_after: Some(ms(100)),
             bulkhead: Some(8),
         }
     );
@@ -148,6 +155,9 @@ fn what_can_not_be_meant_is_refused_with_what_to_write() {
         ("a=rest:h:1,breaker=0%/20/1s", "such as 10%"),
         ("a=rest:h:1,breaker=50%/0/1s", "from 1 to 10000"),
         ("a=rest:h:1,breaker=50%/20/0", "above 0"),
+        ("a=rest:h:1,breaker=50%/20/1s,slow-after=0", "above 0"),
+        ("a=rest:h:1,breaker=50%/20/1s,slow-after", "needs a value"),
+        ("a=rest:h:1,slow-after=100ms", "breaker=50%/20/1s"),
         ("a=rest:h:1,bulkhead=0", "from 1 to 1000000"),
     ] {
         let why = text.parse::<Next>().expect_err(text);
@@ -171,10 +181,14 @@ fn hops_are_kept_in_order_and_their_names_are_their_own() {
 
 #[test]
 fn what_is_in_force_and_what_is_debugged_hold_no_password() {
-    let next = read("a=queue:amqp://u:secret@h:1,timeout=1500us,breaker=7.5%/100/2s");
+    let next =
+        read("a=queue:amqp://u:secret@h:1,timeout=1500us,breaker=7.5%/100/2s,slow-after=250ms");
     let in_force = next.in_force();
     assert_eq!(in_force["guard.timeout"], "1500us");
     assert_eq!(in_force["guard.breaker"], "7.5%/100/2s");
+    assert_eq!(in_force["guard.slow_after"], "250ms");
+    let unbounded = read("a=rest:h:1,breaker=50%/20/1s").in_force();
+    assert_eq!(unbounded["guard.slow_after"], "none");
     assert_eq!(in_force["hop.way"], "awaited, reply by direct");
     assert_eq!(in_force["guard.bulkhead"], "none");
     assert!(!format!("{in_force:?} {next:?}").contains("secret"));

@@ -69,7 +69,8 @@ impl Lines {
         loop {
             let mut line = match self.take_idle().await {
                 Some(line) => line,
-                None => Line::open(&self.dialer).await?,
+                // Boxed, as it is rare: a call then needs no room for it.
+                None => Box::pin(Line::open(&self.dialer)).await?,
             };
             let Some(mut sending) = request.take() else {
                 unreachable!("a request is taken back before it is sent again");
