@@ -3,8 +3,8 @@
 //! same out. A figure that stands beside a measurement carries the interval in which chance alone puts it. It never
 //! decides whether a trial is valid: disagreement is a finding.
 
-use crate::stats::binomial;
-use crate::stats::estimate::LEVEL;
+use bench_stats::binomial;
+use bench_stats::estimate::LEVEL;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, DiscreteCDF, Normal, Poisson};
 use std::fmt;

@@ -6,8 +6,8 @@ mod tests;
 
 use crate::claims::part::number;
 use crate::claims::samples;
+use crate::latency::Minimum;
 use crate::results::{Latency, Percentile, Trial};
-use crate::stats::Minimum;
 use crate::units;
 use std::fmt;
 use std::str::FromStr;

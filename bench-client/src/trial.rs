@@ -354,7 +354,7 @@ async fn drive(
     let record = record.context("a trial needs at least one generator")?;
     drained(&subject.services, &record, cell).await?;
     let services = accounts(&subject.services).await?;
-    let (wire, wire_records_lost) = sockets.since(record.ended());
+    let (wire, wire_records_lost) = sockets.since(record.ended(), observed.connects());
     let same_port = |probe: &Settings| probe.target == subject.settings.target;
     let wire = match &subject.probe {
         Some(probe) if same_port(probe) => Err(PROBE_BYTES.into()),

@@ -2,8 +2,8 @@
 
 use crate::cell::Cell;
 use crate::load::{Mode, Record, SpanRecord};
-use crate::stats::histogram as portable;
 use crate::validity::{HANDLER_MEDIAN, Handler, Little};
+use bench_stats::histogram as portable;
 
 /// What a handler was asked to take against what it took, from two portable histograms.
 pub(super) fn handler(planned: &str, actual: &str) -> Option<Handler> {

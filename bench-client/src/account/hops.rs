@@ -6,15 +6,15 @@ use super::timeline::completed_by_bin;
 use super::{Material, ServiceAccount};
 use crate::cell::Cell;
 use crate::fault::Target;
+use crate::latency::{Beside, Minimum, summarise};
 use crate::load::Record;
 use crate::results::{Effects, Hop, HopCalls, HopPhase, Latency, Reached, Sent};
-use crate::stats::histogram as portable;
-use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::topology::Topology;
 use crate::validity::off_plan;
 use bench_proto::control::{HopAccount, SpanAccount};
 use bench_proto::ledger::Balance;
 use bench_proto::{Durability, ServiceLedger};
+use bench_stats::histogram as portable;
 use roaring::RoaringTreemap;
 use std::collections::BTreeMap;
 

@@ -13,16 +13,16 @@ pub use settings::flatten;
 
 use crate::cell::Cell;
 use crate::fault::{Seen, by_error};
+use crate::latency::{Beside, Minimum, summarise};
 use crate::load::{Mode, Record};
 use crate::meters::{Usage, Wire};
 use crate::results::{self, Bytes, CpuPerOp, InstructionsPerOp};
 use crate::service::Injected;
-use crate::stats::histogram as portable;
-use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::validity::{Evidence, judge};
 use bench_proto::control::{Account, SpanAccount};
 use bench_proto::ledger::Balance;
 use bench_proto::{Durability, ServiceLedger};
+use bench_stats::histogram as portable;
 use bench_transport::Counters;
 use counters::counters;
 use evidence::{handler, little};
@@ -41,6 +41,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Connections that the callers opened.
+    pub fn connects(&self) -> u64 {
+        self.counters.connects
+    }
+
     /// Adds a thread's.
     pub fn add(
         &mut self,

@@ -2,8 +2,8 @@
 
 use super::Material;
 use super::spans::{bound_of, caller_side};
+use crate::latency::{Beside, Minimum, summarise};
 use crate::results::{Phase, Probe, State};
-use crate::stats::latency::{Beside, Minimum, summarise};
 use crate::validity;
 use bench_proto::control::Account;
 

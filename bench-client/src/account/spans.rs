@@ -2,11 +2,11 @@
 
 use super::timeline::drain;
 use crate::cell::Cell;
+use crate::latency::{Beside, Minimum, summarise};
 use crate::load::{Record, SpanRecord};
 use crate::results::{Latency, Phase, SeriesBin};
-use crate::stats::histogram as portable;
-use crate::stats::latency::{Beside, Minimum, summarise};
 use bench_proto::control::{Account, SpanAccount};
+use bench_stats::histogram as portable;
 use std::time::Duration;
 
 /// What a censored operation is known to have exceeded: its deadline, or what was waited for it.

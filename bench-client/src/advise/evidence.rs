@@ -2,9 +2,10 @@
 
 use super::{Candidate, Figure, Needs, Source};
 use crate::claims::samples::{CellTrials, Metric, Sample, cells, experiments, is_base};
+use crate::latency::{self, Minimum};
 use crate::results::{Arrival, Cell, Percentile, Run};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, Minimum, latency};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// A payload whose encoded body is within this factor of another's stands for it, and so does the nearer of two that lie
 /// on either side of it; every such figure says whose it is. A convention: O3 and O10 lie so far apart.

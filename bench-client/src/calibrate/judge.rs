@@ -4,9 +4,9 @@ use super::result::{
     Check, Disk, Lateness, Outcome, PairedMetric, PlantedEffect, PlantedLatency, Returned,
     StoppedService, Trials,
 };
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, aa};
 use crate::units::show_ns;
+use bench_stats::estimate::LEVEL;
+use bench_stats::{Estimate, aa};
 
 /// Lateness p99 against the null callee on an idle two-core machine, ns: timerfd or a spin alone reach 33–138 µs
 /// (docs/METHOD.md, Coordinated omission).

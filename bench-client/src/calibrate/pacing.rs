@@ -3,11 +3,12 @@
 use super::result::{Lateness, Spin};
 use super::{Bench, judge};
 use crate::cell::Cell;
+use crate::latency::Minimum;
+use crate::latency::{self, Beside};
 use crate::load::{Arrival, Mode, Record, Stop};
 use crate::results;
-use crate::stats::latency::{self, Beside};
-use crate::stats::{Minimum, histogram};
 use anyhow::Context;
+use bench_stats::histogram;
 use bench_transport::Transport;
 use std::time::Duration;
 

@@ -56,6 +56,6 @@ pub(super) async fn a_a(bench: &mut Bench<'_>) -> anyhow::Result<Vec<PairedMetri
     }
     let rows = metrics.iter().zip(ratios);
     Ok(rows
-        .map(|((name, ..), ratios)| judge::paired(name, ratios, crate::stats::estimate::AA_LEVEL))
+        .map(|((name, ..), ratios)| judge::paired(name, ratios, bench_stats::estimate::AA_LEVEL))
         .collect())
 }

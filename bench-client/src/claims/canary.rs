@@ -11,8 +11,8 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, figure, is_base};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Cell, Phase, Run, SeriesBin, Table, Trial, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use std::fmt;
 
 const BEFORE: &str = "before";

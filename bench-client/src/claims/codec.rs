@@ -7,10 +7,10 @@ use super::part::{not_measured, number};
 use super::rules::Rule;
 use super::{Combine, Judge};
 use crate::results::{CodecRow, Part, Run, Verdict};
-use crate::stats::aa::{self, Outcome};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, crossing};
 use crate::units::{show_bytes, show_ns};
+use bench_stats::aa::{self, Outcome};
+use bench_stats::estimate::LEVEL;
+use bench_stats::{Estimate, crossing};
 
 /// The primary cells: every class with something in it whose JSON body is at most 16 kB.
 pub const CLASSES: [&str; 8] = ["O1", "O3", "O10", "O100", "E64", "E1K", "N-int", "N-whole"];

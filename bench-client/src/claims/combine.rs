@@ -2,7 +2,7 @@
 
 use super::rules::ALPHA;
 use crate::results::{Part, Verdict};
-use crate::stats::holm;
+use bench_stats::holm;
 
 /// A part with the p of its decision; none where nothing was tested.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! A planted run for tests: round figures that no machine gave, so that nobody takes them for a measurement.
 
+use crate::latency::{Beside, Minimum, summarise};
 use crate::results::*;
-use crate::stats::histogram;
-use crate::stats::latency::{Beside, Minimum, summarise};
+use bench_stats::histogram;
 use std::collections::BTreeMap;
 
 /// Six blocks; every verdict can be worked out by hand from [`planted`]'s comments.

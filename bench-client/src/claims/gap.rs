@@ -8,8 +8,8 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, cells};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Cell, Run, Table, Value};
-use crate::stats::estimate::LEVEL;
-use crate::stats::slope::per_decade;
+use bench_stats::estimate::LEVEL;
+use bench_stats::slope::per_decade;
 use std::collections::BTreeMap;
 
 /// What is judged here.

@@ -2,8 +2,8 @@
 
 use super::rules::{Beyond, Decision, EQUAL_MS, EQUAL_RATIO, Interval, Rule, band, effect, equal};
 use crate::results::Verdict;
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// A ratio over blocks as a rule sees it.
 #[derive(Clone, Copy, Debug)]

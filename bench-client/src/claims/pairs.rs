@@ -3,8 +3,8 @@
 use super::part::number;
 use super::samples::{CellTrials, Metric, Paired, is_base};
 use crate::results::{Arrival, Cell, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// REST as it is plainest: HTTP/1.1 and JSON, nothing slow behind it, in a closed loop with a connection per caller.
 pub fn is_plain_rest(cell: &Cell) -> bool {

@@ -3,8 +3,8 @@
 use super::part::twins;
 use super::samples::{CellTrials, Metric, Paired, cells, experiments, is_base};
 use crate::results::{Arrival, Cell, Ratio, Run};
-use crate::stats::estimate::{AA_LEVEL, LEVEL};
-use crate::stats::{Estimate, aa};
+use bench_stats::estimate::{AA_LEVEL, LEVEL};
+use bench_stats::{Estimate, aa};
 
 /// Metrics of a closed loop: its latency is its throughput (Little), so none is compared.
 const CLOSED: [Metric; 2] = [Metric::Throughput, Metric::CpuPerOp];

@@ -7,11 +7,12 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
 use crate::fault::TIMEOUT;
+use crate::latency::{self, Minimum};
 use crate::results::{
     Arrival, Cell, Percentile, Run, SeenError, Table, Trial, Value, Verdict, When,
 };
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, Minimum, latency};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use std::collections::BTreeMap;
 
 /// The experiment of latency and CPU.

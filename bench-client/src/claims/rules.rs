@@ -1,8 +1,8 @@
 //! The rules by which a claim is judged, pure: from an interval (or a count) to a verdict. They know no run.
 
 use crate::results::Verdict;
-use crate::stats::binomial::rule_of_three;
-use crate::stats::estimate::LEVEL;
+use bench_stats::binomial::rule_of_three;
+use bench_stats::estimate::LEVEL;
 use std::fmt;
 
 /// "Adds nothing" as a ratio: inside [1/1.25, 1.25].

@@ -3,8 +3,8 @@
 
 use super::measured::Measured;
 use crate::results::{Cell, Latency, Percentile, Run, State, Trial, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cell that keeps fewer than two thirds of its blocks has no headline (docs/METHOD.md, Validity): numerator and denominator.

@@ -7,7 +7,7 @@ use super::part::{not_measured, number};
 use super::rules::Rule;
 use super::{Combine, Judge};
 use crate::results::{Part, Run};
-use crate::stats::Estimate;
+use bench_stats::Estimate;
 
 /// The primary cells.
 pub const CLASSES: [&str; 5] = ["O1", "O3", "O10", "O100", "O1000"];

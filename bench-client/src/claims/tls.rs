@@ -7,7 +7,7 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Cell, Run, Trial};
-use crate::stats::Estimate;
+use bench_stats::Estimate;
 
 /// What is judged here.
 pub const JUDGES: &[Judge] = &[Judge {

@@ -4,8 +4,8 @@ use super::{Row, Verdict};
 use crate::claims::part::resolution;
 use crate::claims::samples::{CellTrials, Metric, Paired};
 use crate::results::{Arrival, Cell, Run, State};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// The two samples of one metric, and what is known of them beside.
 struct Samples {

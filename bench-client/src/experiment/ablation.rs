@@ -8,9 +8,9 @@ use crate::cell::Cell;
 use crate::claims::pairs;
 use crate::claims::samples::{self, CellTrials, Metric, is_base};
 use crate::results::{self, Run, State, Table, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
 use bench_proto::{Format, PayloadClass};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use bench_transport::{HttpVersion, Transport};
 use std::collections::BTreeMap;
 

@@ -5,12 +5,12 @@ use crate::claims::margin;
 use crate::claims::overload::{self, Course, Overload, variant};
 use crate::claims::samples::{CellTrials, cells, is_base};
 use crate::results::{Run, Table, Trial, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
 use crate::theory::{
     Arrivals, Expected, Orders, PerSecond, agreement, capacity, drain, in_flight, oldest,
     turned_away,
 };
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use std::time::Duration;
 
 /// Order of the rows.

@@ -153,8 +153,8 @@ impl Size {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::binomial;
     use crate::topology::check_cell;
+    use bench_stats::binomial;
 
     #[test]
     fn every_chain_can_run_and_is_known_by_its_cell() {

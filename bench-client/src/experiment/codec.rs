@@ -7,10 +7,10 @@ use crate::micro::{self, Arm};
 use crate::own::Own;
 use crate::own::types::{self, Typed};
 use crate::results::{CodecRow, Run, Table, Value};
-use crate::stats::Estimate;
-use crate::stats::aa::Outcome;
-use crate::stats::estimate::LEVEL;
 use bench_proto::{Corpus, Format, Kind, Message, PayloadClass};
+use bench_stats::Estimate;
+use bench_stats::aa::Outcome;
+use bench_stats::estimate::LEVEL;
 use bytes::Bytes;
 use std::hint::black_box;
 

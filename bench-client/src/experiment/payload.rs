@@ -7,8 +7,8 @@ use crate::cell::Cell;
 use crate::claims::samples::{self, Metric};
 use crate::claims::{gap, pairs};
 use crate::results::{self, Arrival, Run, Table, Value};
-use crate::stats::Estimate;
 use bench_proto::PayloadClass;
+use bench_stats::Estimate;
 use bench_transport::Transport;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {

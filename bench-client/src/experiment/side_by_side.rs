@@ -3,8 +3,8 @@
 
 use crate::claims::samples::{CellTrials, Metric, cells};
 use crate::results::{Arrival, Cell, Run, Table, Trial, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// A table of the experiment's cells that `wanted` picks, all of one kind of loop, in the order they first ran.
 /// A closed loop shows throughput, an open one the time until the caller may go on: the other figure follows from it.

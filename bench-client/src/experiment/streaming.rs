@@ -6,8 +6,8 @@ use crate::claims::samples::{CellTrials, Metric, Paired, Sample, cells};
 use crate::claims::streaming::{kind, unary_of};
 use crate::load::{Arrival, Mode, Stop};
 use crate::results::{self, Run, Table, Trial, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use bench_transport::{CallKind, Transport};
 use std::time::Duration;
 

@@ -70,10 +70,10 @@ fn analysis(run: &Run) -> Vec<Table> {
             wire: [wire_plain, wire_tls],
             blocks,
         } = row;
-        let ratio = |estimate: Option<crate::stats::Estimate>| match estimate {
+        let ratio = |estimate: Option<bench_stats::Estimate>| match estimate {
             Some(estimate) => Value::interval(
                 estimate.point(),
-                estimate.interval(crate::stats::estimate::LEVEL),
+                estimate.interval(bench_stats::estimate::LEVEL),
             ),
             None => Value::missing("no block has both, with enough samples"),
         };

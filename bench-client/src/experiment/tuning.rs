@@ -8,9 +8,9 @@ use crate::claims::pairs;
 use crate::claims::samples::{self, CellTrials, Metric, Paired, Sample, is_base};
 use crate::load::Stop;
 use crate::results::{self, Run, Table, Trial, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
 use bench_proto::Durability;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use bench_transport::Transport;
 use std::time::Duration;
 

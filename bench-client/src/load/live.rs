@@ -9,7 +9,7 @@
 //! itself is another thread's; its CPU is taken off the client's by [`Watch::spent_ns`], but it takes it from somebody:
 //! figures for publication are made with `--no-tui`.
 
-use crate::stats::Spectrum;
+use bench_stats::Spectrum;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

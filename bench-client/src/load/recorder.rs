@@ -4,9 +4,9 @@
 use super::live::Glance;
 use super::series::Series;
 use super::{Ending, Load, Operation, Outcome, SpanPlan};
-use crate::stats::Spectrum;
-use crate::stats::histogram::new as histogram;
 use bench_proto::CallerLedger;
+use bench_stats::Spectrum;
+use bench_stats::histogram::new as histogram;
 use hdrhistogram::Histogram;
 
 /// When an operation was let go.

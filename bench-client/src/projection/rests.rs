@@ -2,7 +2,7 @@
 
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
 use crate::results::{Cell, CpuPerOp, Run, Trial};
-use crate::stats::Estimate;
+use bench_stats::Estimate;
 use serde::Serialize;
 
 /// Transports that services are built on, in the order of every table.

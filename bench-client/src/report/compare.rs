@@ -4,7 +4,7 @@ use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, grouped, interval, metric, ns};
 use crate::claims::part::number;
 use crate::compare::{Comparison, Row, Side, Verdict};
-use crate::stats::estimate::LEVEL;
+use bench_stats::estimate::LEVEL;
 
 /// Sentences of a kind that are listed before the rest is only counted.
 const SHOWN: usize = 12;

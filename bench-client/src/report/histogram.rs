@@ -2,8 +2,8 @@
 
 use super::document::{Cell, Document, Table, names};
 use crate::results::Latency;
-use crate::stats::{Spectrum, histogram};
 use crate::units;
+use bench_stats::{Spectrum, histogram};
 
 /// Lines of the summary's histogram, and characters of its longest bar.
 const SUMMARY: (usize, usize) = (12, 40);

@@ -130,14 +130,14 @@ fn too_few_samples_are_a_dash_and_a_lower_bound_is_marked() {
         .iter_mut()
         .filter(|t| t.cell.id == "queue-O3-r200-slow")
     {
-        t.phases[1].completion_ns = Some(crate::stats::latency::summarise(
-            &crate::stats::histogram::new(),
-            crate::stats::latency::Beside {
+        t.phases[1].completion_ns = Some(crate::latency::summarise(
+            &bench_stats::histogram::new(),
+            crate::latency::Beside {
                 censored: 1_000,
                 bound_ns: 5_000_000_000,
                 negative: 0,
             },
-            crate::stats::Minimum::Trial,
+            crate::latency::Minimum::Trial,
         ));
     }
     let text = plain(&run);

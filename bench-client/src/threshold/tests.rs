@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::claims::fixture::{latency, planted};
+use crate::latency::{Beside, summarise};
 use crate::results::{Ledger, State};
-use crate::stats::histogram;
-use crate::stats::latency::{Beside, summarise};
+use bench_stats::histogram;
 
 /// accept p50 2 ms, p99 8 ms; 5,000 operations, all of them well.
 fn trial() -> Trial {

@@ -2,7 +2,7 @@
 //! It knows no process and no histogram; theory never enters, only the instrument's own soundness.
 
 use crate::results::{Ledger, State, Validity};
-use crate::stats::little;
+use bench_stats::little;
 
 /// Lateness p99 above this share of accept p99: the generator colours the tail.
 pub const LATENESS_SUSPECT: f64 = 0.10;

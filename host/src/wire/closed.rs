@@ -46,6 +46,12 @@ impl ClosedSockets {
         self.new.get(&port).map_or(0, |(_, count)| *count)
     }
 
+    /// How many connections, to whichever port, were opened and closed again while the listener listened.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.new.values().map(|(_, count)| count).sum()
+    }
+
     /// Whether the accepting end of every connection that was opened and closed has closed too.
     #[must_use]
     pub fn has_both_ends(&self) -> bool {

@@ -6,8 +6,8 @@ use crate::claims::part::{not_measured, number};
 use crate::claims::rules::{self, Interval};
 use crate::claims::samples::{CellTrials, cells};
 use crate::results::{Part, Run, Verdict};
-use crate::stats::binomial;
-use crate::stats::estimate::LEVEL;
+use bench_stats::binomial;
+use bench_stats::estimate::LEVEL;
 
 /// The share of orders that each service fails.
 pub(super) const FAILS: f64 = 0.01;

@@ -5,7 +5,7 @@ use crate::claims::combine::Judged;
 use crate::claims::part::number;
 use crate::claims::samples::{CellTrials, Metric, cells};
 use crate::results::{Part, Run, Verdict};
-use crate::stats::histogram;
+use bench_stats::histogram;
 use std::time::Duration;
 
 /// What each service of the floor takes.

@@ -6,8 +6,8 @@ use super::tails::{sum_of_singles, tail_of_sum};
 use super::{BASE, BROKERS, Chain, EXPERIMENT, Kind, LONGEST, SYNC, find};
 use crate::claims::samples::{CellTrials, Metric, Paired, Sample, cells};
 use crate::results::{Run, Table, Trial, Value};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, binomial};
+use bench_stats::estimate::LEVEL;
+use bench_stats::{Estimate, binomial};
 
 /// Failures, tails, the floor and the published hop, in this order, whatever of them was measured.
 pub fn tables(run: &Run) -> Vec<Table> {

@@ -15,8 +15,8 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, is_base};
 use super::{Combine, Judge};
 use crate::results::{Cell, Run, Trial};
-use crate::stats::Estimate;
 use crate::theory::{Expected, PerSecond, backlog_between, capacity, drain};
+use bench_stats::Estimate;
 
 /// What is judged here.
 pub const JUDGES: &[Judge] = &[Judge {

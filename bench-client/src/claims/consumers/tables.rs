@@ -4,9 +4,9 @@ use super::{AFTER, AWAY, EXPERIMENT, Theory, accept, busy, consumers, drained, o
 use crate::claims::overload::Course;
 use crate::claims::samples::{CellTrials, Sample, cells, figure, is_base};
 use crate::results::{Run, Table, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
 use crate::theory::{Expected, agreement};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// How each number of consumers drained what had waited, with the formula beside it.
 pub fn tables(run: &Run) -> Vec<Table> {

@@ -15,10 +15,10 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, percentile};
 use super::{Combine, Judge};
 use crate::results::{Cell, Percentile, Run, Trial};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Shares, histogram};
 use crate::theory::{self, Share};
 use bench_proto::slowness::Slowness;
+use bench_stats::estimate::LEVEL;
+use bench_stats::{Shares, histogram};
 use std::time::Duration;
 
 /// What is judged here.

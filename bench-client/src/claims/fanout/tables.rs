@@ -5,10 +5,10 @@ use super::{AFTER, BEFORE, EXPERIMENT, Fan, RARELY, SETTLING, SLOW, slow_orders}
 use crate::claims::outage::{self, of_topology, published};
 use crate::claims::part::share_in_percent;
 use crate::claims::samples::{CellTrials, Metric, Paired, cells, is_base};
+use crate::latency::{Minimum, merge};
 use crate::results::{Fault, Hop, Latency, Run, Table, Trial, Value};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
-use crate::stats::latency::{Minimum, merge};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 const FEW: &str = "too few samples";
 const UNREAD: &str = "a ledger could not be read";

@@ -3,10 +3,10 @@
 use super::*;
 use crate::claims::outage::CHECKOUT;
 use crate::claims::{fixture, judge};
+use crate::latency::{Beside, Minimum, summarise};
 use crate::results::{
     Arrival, Fault, Hop, Latency, Ledger, Phase, Sent, Skipped, Table, Value, Verdict, VerdictRow,
 };
-use crate::stats::latency::{Beside, Minimum, summarise};
 use std::collections::BTreeMap;
 
 const MS: u64 = 1_000_000;

@@ -15,7 +15,7 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Sample, cells, percentile};
 use super::{Combine, Judge};
 use crate::results::{HopCalls, Percentile, Phase, Run, Trial, Verdict};
-use crate::stats::{Shares, histogram};
+use bench_stats::{Shares, histogram};
 use std::time::Duration;
 
 /// What is judged here.

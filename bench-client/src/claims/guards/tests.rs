@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::claims::fixture;
+use crate::latency::{Beside, Minimum, summarise};
 use crate::results::{Hop, Probe, Value, VerdictRow};
-use crate::stats::latency::{Beside, Minimum, summarise};
 
 /// A phase of the probe with so many that came after so long and so many that timed out after 500 ms.
 fn phase(name: &str, us: u64, came: u64, timed_out: u64) -> Phase {

@@ -3,7 +3,7 @@
 use super::{PROJECTED_RATE, rate, rungs};
 use crate::claims::samples::CellTrials;
 use crate::results::State;
-use crate::stats::line;
+use bench_stats::line;
 use std::collections::BTreeMap;
 
 /// What a transport needed in one block at a rate that it sustained there.

@@ -15,7 +15,7 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, Sample, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Arrival, Run, Trial};
-use crate::stats::{Estimate, estimate::LEVEL};
+use bench_stats::{Estimate, estimate::LEVEL};
 use lines::{Fit, fit_both, fits, sustained, through};
 
 /// What is judged here.

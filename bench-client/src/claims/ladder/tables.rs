@@ -4,9 +4,10 @@
 use super::super::samples::{CellTrials, Metric, Paired, cells, percentile};
 use super::lines::{Fit, fits, listed, rates};
 use super::{BROKERS, FLOOR, PROJECTED_RATE, SHARE, both_sustain, rate, rungs, shares};
+use crate::latency::{self, Minimum};
 use crate::results::{Percentile, Run, Table, Value};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, Minimum, latency};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 const TRANSPORTS: [&str; 4] = ["rest", "grpc", "queue", "stream"];
 

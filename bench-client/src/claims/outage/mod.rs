@@ -13,7 +13,7 @@ use super::part::{counted, not_measured, number, share};
 use super::samples::{CellTrials, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
 use crate::results::{Hop, HopPhase, Phase, Run, Sent, Trial};
-use crate::stats::Shares;
+use bench_stats::Shares;
 
 /// What is judged here.
 pub const JUDGES: &[Judge] = &[

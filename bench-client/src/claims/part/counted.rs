@@ -6,8 +6,8 @@ use crate::claims::combine::Judged;
 use crate::claims::rules;
 use crate::claims::samples::CellTrials;
 use crate::results::{Part, Value, Verdict};
-use crate::stats::Shares;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Shares;
+use bench_stats::estimate::LEVEL;
 
 /// A part judged by counting: one counter-example refutes.
 pub fn counted(

@@ -2,7 +2,7 @@
 
 use crate::claims::samples::{CellTrials, Metric, Paired, cells, experiments, is_twin};
 use crate::results::{Arrival, Cell, Run};
-use crate::stats::{Estimate, aa};
+use bench_stats::{Estimate, aa};
 
 /// What the A/A pairs say of a metric in this run.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,8 +14,8 @@ use super::rules::Rule;
 use super::samples::{CellTrials, Metric, Paired, Sample, cells, is_base};
 use super::{Combine, Judge};
 use crate::results::{Hop, HopCalls, Phase, Run, Trial, Verdict};
-use crate::stats::Estimate;
 use crate::theory::{PerSecond, backlog, capacity, drain};
+use bench_stats::Estimate;
 use std::time::Duration;
 
 /// What is judged here.

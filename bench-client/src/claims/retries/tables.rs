@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::results::{SeriesBin, Table, Value};
-use crate::stats::estimate::LEVEL;
+use bench_stats::estimate::LEVEL;
 
 /// From this share of orders on goodput is back.
 const BACK: f64 = 0.99;

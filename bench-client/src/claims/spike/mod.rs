@@ -15,8 +15,8 @@ use super::rules::{self, Interval, Rule};
 use super::samples::{CellTrials, cells, is_base};
 use super::{Combine, Judge};
 use crate::results::{Part, Phase, Run, Trial, Verdict};
-use crate::stats::Estimate;
-use crate::stats::estimate::LEVEL;
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// The phase.
 pub const SPIKE: &str = "spike";

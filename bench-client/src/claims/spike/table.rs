@@ -3,9 +3,10 @@
 use super::spike_of;
 use crate::claims::overload::{turned_away, variant};
 use crate::claims::samples::CellTrials;
+use crate::latency::{self, Minimum};
 use crate::results::{Phase, Table, Trial, Value};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, Minimum, histogram, latency};
+use bench_stats::estimate::LEVEL;
+use bench_stats::{Estimate, histogram};
 
 /// What became of the spike's orders, cell by cell: counts over all blocks that count, percentiles of all of their
 /// samples.

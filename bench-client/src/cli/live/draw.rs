@@ -224,7 +224,7 @@ mod tests {
     use super::super::view::tests::glance;
     use super::*;
     use crate::load::Stop;
-    use crate::stats::{Spectrum, histogram as fine};
+    use bench_stats::{Spectrum, histogram as fine};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 

@@ -1,7 +1,7 @@
 //! What the live view knows: glances as they came, and what is worked out of them. It knows no terminal.
 
 use crate::load::{Glance, Stop};
-use crate::stats::Spectrum;
+use bench_stats::Spectrum;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ pub(super) fn p99(spectrum: &Spectrum) -> Option<u64> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::stats::histogram;
+    use bench_stats::histogram;
 
     const MS: u64 = 1_000_000;
 

@@ -3,11 +3,12 @@
 use super::Picture;
 use super::style::{self, DASHES, place};
 use crate::claims::samples::{CellTrials, Metric, cells, experiments, is_base};
+use crate::latency::{self, Minimum};
 use crate::report::cells::is_default_format;
 use crate::report::format::grouped;
 use crate::results::{Arrival, Latency, Percentile, Run};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, Minimum, latency};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 use kuva::plot::line::{LinePlot, LineStyle};
 use kuva::plot::scatter::{MarkerShape, ScatterPlot};
 use kuva::render::annotations::ReferenceLine;

@@ -10,9 +10,10 @@ pub(super) use sizes::sizes;
 use super::document::{Cell, Document, Table, Tone};
 use super::format::{NOTHING, grouped, maybe, percentile};
 use crate::claims::samples::{CellTrials, cells, experiments, is_base};
+use crate::latency::{self, Minimum};
 use crate::results::{Arrival, CpuPerOp, Latency, Percentile, Run, Trial};
-use crate::stats::estimate::LEVEL;
-use crate::stats::{Estimate, Minimum, latency};
+use bench_stats::Estimate;
+use bench_stats::estimate::LEVEL;
 
 /// Order in which transports and classes are listed.
 pub(super) const TRANSPORTS: [&str; 5] = ["tcp", "rest", "grpc", "queue", "stream"];

@@ -4,10 +4,11 @@ use super::{has_phases, sort};
 use crate::claims::behind;
 use crate::claims::overload::variant;
 use crate::claims::samples::{CellTrials, cells, experiments};
+use crate::latency::{self, Minimum};
 use crate::report::document::{Cell, Document, Table, Tone, names};
 use crate::report::format::{NOTHING, grouped, percentile};
 use crate::results::{Percentile, Phase, Run};
-use crate::stats::{Estimate, Minimum, latency};
+use bench_stats::Estimate;
 
 /// Trials with phases, phase by phase.
 pub(in crate::report) fn phases(document: &mut Document, run: &Run) {

@@ -123,7 +123,7 @@ impl Spectrum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::histogram;
+    use crate::histogram;
     use proptest::prelude::*;
 
     #[test]

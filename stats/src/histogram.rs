@@ -34,6 +34,11 @@ pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
         .map_err(|e| format!("expected an HdrHistogram in its V2 encoding, and it is not: {e}"))
 }
 
+/// The mean of its samples; None of nothing.
+pub fn mean(histogram: &Histogram<u64>) -> Option<f64> {
+    (!histogram.is_empty()).then(|| histogram.mean())
+}
+
 /// Merges histograms; percentiles are never averaged.
 pub fn merge<'a>(parts: impl IntoIterator<Item = &'a Histogram<u64>>) -> Histogram<u64> {
     let mut all = new();

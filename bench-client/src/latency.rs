@@ -1,7 +1,7 @@
 //! From a histogram to the summary that results keep: which percentiles may be printed, and which are lower bounds.
 
-use super::histogram::{self, Quantile};
 use crate::results::{Latency, Percentile};
+use bench_stats::histogram::{self, Quantile};
 use hdrhistogram::Histogram;
 
 /// How many samples a percentile needs before it is printed (docs/METHOD.md, Statistics); ten beyond it for p50 and p90.
@@ -61,7 +61,7 @@ pub fn summarise(samples: &Histogram<u64>, beside: Beside, minimum: Minimum) -> 
         p99: at(Percentile::P99, 0.99),
         p999: at(Percentile::P999, 0.999),
         max: at(Percentile::Max, 1.0),
-        mean: (!samples.is_empty()).then(|| samples.mean()),
+        mean: histogram::mean(samples),
         negative: beside.negative,
         censored: beside.censored,
         bound: (beside.censored > 0).then_some(beside.bound_ns),

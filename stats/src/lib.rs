@@ -7,7 +7,6 @@ pub mod crossing;
 pub mod estimate;
 pub mod histogram;
 pub mod holm;
-pub mod latency;
 pub mod line;
 pub mod little;
 pub mod shares;
@@ -16,7 +15,6 @@ pub mod spectrum;
 pub mod steady;
 
 pub use estimate::Estimate;
-pub use latency::Minimum;
 pub use shares::Shares;
 pub use spectrum::Spectrum;
 
