@@ -13,6 +13,7 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// RabbitMQ.
 #[derive(Clone)]
@@ -23,6 +24,10 @@ impl Broker for Rabbit {
     const NAME: &'static str = "RabbitMQ";
     const ADDRESS: &'static str = "HOPBENCH_AMQP_URL";
     const TLS_ADDRESS: &'static str = "HOPBENCH_AMQPS_URL";
+    fn turn() -> &'static Mutex<()> {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        &TURN
+    }
     fn new(address: String) -> Self {
         Self(address)
     }
@@ -131,6 +136,10 @@ impl Broker for Kafka {
     const NAME: &'static str = "Kafka";
     const ADDRESS: &'static str = "HOPBENCH_KAFKA_BROKERS";
     const TLS_ADDRESS: &'static str = "HOPBENCH_KAFKA_TLS_BROKERS";
+    fn turn() -> &'static Mutex<()> {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        &TURN
+    }
     fn new(address: String) -> Self {
         Self(address)
     }

@@ -23,9 +23,6 @@ pub(crate) const RUN: u64 = 7;
 /// Nothing here waits longer: a guard against hanging, not a measurement.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// One test at a time has the brokers: some of them stop one.
-static BROKERS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 pub(crate) fn repository() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
@@ -53,6 +50,8 @@ pub(crate) trait Broker: Clone + 'static {
     const ADDRESS: &'static str;
     /// The variable with its TLS listener.
     const TLS_ADDRESS: &'static str;
+    /// One test at a time has the broker: some of them stop it.
+    fn turn() -> &'static tokio::sync::Mutex<()>;
     fn new(address: String) -> Self;
     fn address(&self) -> String;
     async fn connect(&self, settings: &Settings) -> anyhow::Result<Self::Caller>;
@@ -76,7 +75,7 @@ pub(crate) struct Raw {
 
 /// Runs a test with its broker to itself; without one it fails, unless HOPBENCH_SKIP_BROKERS=1 says otherwise.
 pub(crate) async fn with<B: Broker, T: AsyncFnOnce(B, Settings)>(durability: Durability, test: T) {
-    let _alone = BROKERS.lock().await;
+    let _alone = B::turn().lock().await;
     if std::env::var("HOPBENCH_SKIP_BROKERS").is_ok_and(|value| value == "1") {
         println!("skipped: HOPBENCH_SKIP_BROKERS=1 asks for no {}", B::NAME);
         return;
