@@ -80,6 +80,8 @@ fn planted_faults_are_found_to_the_exact_count_on_every_transport() {
         .into_iter()
         .filter(|transport| !skipped(transport))
     {
+        // What was dropped never comes, so the grace is waited out; on a busy machine a consumer group falls behind.
+        let grace = if transport == "stream" { "8s" } else { "1s" };
         // One in flight: then nothing but the planted swaps is out of order.
         let (trial, exit) = load(
             transport,
@@ -91,7 +93,7 @@ fn planted_faults_are_found_to_the_exact_count_on_every_transport() {
                 "--warmup",
                 "0s",
                 "--grace",
-                "1s",
+                grace,
                 "--plant",
                 "drop=1/100,double=1/100,swap=1/100",
             ],
