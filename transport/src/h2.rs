@@ -121,6 +121,13 @@ where
         lane.open(async || self.dial().await).await
     }
 
+    /// The failure of a call whose connection broke.
+    pub(crate) fn closed(&self, error: &hyper::Error) -> Failure {
+        let mut failure = closed(error);
+        failure.text.push_str(&self.dialer.why_ended(error));
+        failure
+    }
+
     /// A new connection, which ends with its last call.
     pub(crate) async fn dial(&self) -> Result<SendRequest<B>, Failure> {
         let stream = self.dialer.dial().await?;
@@ -135,9 +142,7 @@ where
         let (sender, connection) = handshake.map_err(|error| closed(&error))?;
         let dialer = self.dialer.clone();
         tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an HTTP/2 connection was cut");
-            }
+            dialer.ended(connection.await);
             dialer.meter().lost();
         });
         Ok(sender)

@@ -170,6 +170,7 @@ pub(crate) struct Dialer {
     connecting: Connecting,
     meter: Meter,
     refused: Mutex<Option<(Instant, Failure)>>,
+    ended: Mutex<Option<String>>,
 }
 
 impl Dialer {
@@ -193,6 +194,7 @@ impl Dialer {
                 ..Meter::default()
             },
             refused: Mutex::new(None),
+            ended: Mutex::new(None),
         })
     }
 
@@ -264,6 +266,32 @@ impl Dialer {
     /// The failure of a call for want of a connection.
     pub(crate) fn refused(&self, error: &dyn std::fmt::Display) -> Failure {
         no_connection(self.transport, &self.target, error)
+    }
+
+    /// A connection that many calls share has ended so.
+    pub(crate) fn ended(&self, end: hyper::Result<()>) {
+        if let Err(error) = &end {
+            tracing::debug!(%error, "an HTTP/2 connection was cut");
+        }
+        *self.last_end() = end.err().map(|error| closed(&error).text);
+    }
+
+    /// What to add to the failure of a call: where the connection ended before hyper took the call up, hyper keeps the
+    /// reason from it, and it is the one that the last connection ended with.
+    pub(crate) fn why_ended(&self, error: &(dyn std::error::Error + 'static)) -> String {
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        let is_canceled = |error: &(dyn std::error::Error + 'static)| {
+            let error = error.downcast_ref::<hyper::Error>();
+            error.is_some_and(hyper::Error::is_canceled)
+        };
+        match &*self.last_end() {
+            Some(why) if causes.any(is_canceled) => format!("; {why}"),
+            _ => String::new(),
+        }
+    }
+
+    fn last_end(&self) -> MutexGuard<'_, Option<String>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn meter(&self) -> &Meter {

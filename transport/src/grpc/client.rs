@@ -211,8 +211,11 @@ impl Inner {
             return CallResult::Failed(failure.clone());
         }
         self.dialer.meter().unknown(1);
-        let cause = root(&status).to_string();
-        net::failed_here("closed", format!("the connection was cut: {text}: {cause}"))
+        let (cause, why) = (root(&status), self.dialer.why_ended(&status));
+        net::failed_here(
+            "closed",
+            format!("the connection was cut: {text}: {cause}{why}"),
+        )
     }
 }
 

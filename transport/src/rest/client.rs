@@ -7,7 +7,7 @@ use super::list::{Lists, lists};
 use super::{CATALOG_PATH, LIST_PATH, Problem, path, protocol};
 use crate::deadline::Deadline;
 use crate::h2::Connections;
-use crate::net::{self, Dialer, Meter, closed};
+use crate::net::{self, Dialer, Meter};
 use crate::{
     CallKind, CallResult, Caller, Counters, Failure, HttpVersion, Outcome, Settings, Transport,
     shared, travel,
@@ -248,10 +248,14 @@ async fn multiplexed(
     travel::say(request.headers_mut(), deadline_ns);
     sent_ns.set(now());
     let response = sender.send_request(request).await;
-    let (head, mut body) = response.map_err(|error| closed(&error))?.into_parts();
+    let response = response.map_err(|error| connections.closed(&error))?;
+    let (head, mut body) = response.into_parts();
     let mut gather = Gather::default();
     while let Some(frame) = body.frame().await {
-        if let Ok(piece) = frame.map_err(|error| closed(&error))?.into_data() {
+        if let Ok(piece) = frame
+            .map_err(|error| connections.closed(&error))?
+            .into_data()
+        {
             gather.add(piece);
         }
     }
