@@ -48,6 +48,7 @@ pub(super) fn grouped(value: f64) -> String {
 pub(super) fn metric(name: &str) -> &str {
     match name {
         "throughput_per_s" => "orders/s",
+        "orders_per_cpu_s" => "orders per CPU-second",
         "cpu_us_per_op" => "CPU per order",
         "accept_p50" => "accept p50",
         "accept_p99" => "accept p99",

@@ -16,7 +16,7 @@ use kuva::render::annotations::{ReferenceLine, ShadedRegion};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 use kuva::render::render::{Scene, render_multiple};
-use rows::{Row, rows};
+use rows::{Row, count, rows};
 use std::collections::BTreeSet;
 
 /// Rows that a reader can still take in.
@@ -25,15 +25,37 @@ const ROWS: usize = 24;
 /// The claims that rest on ratios of gRPC to REST, each with the metrics that it is judged on: their rows come first, in
 /// this order.
 const DECIDING: [(&str, &[&str]); 4] = [
-    ("grpc-thr-3-10x", &["throughput_per_s"]),
+    ("grpc-thr-3-10x", &THROUGHPUT),
     ("grpc-lat-3-10x", &["accept_p50", "accept_p99"]),
-    ("gap-concurrency", &["throughput_per_s"]),
-    ("gap-payload", &["throughput_per_s"]),
+    ("gap-concurrency", &THROUGHPUT),
+    ("gap-payload", &THROUGHPUT),
 ];
 
+/// What throughput is judged on: per second of CPU where a caller was the limit.
+const THROUGHPUT: [&str; 2] = [PER_CPU_S, "throughput_per_s"];
+const PER_CPU_S: &str = "orders_per_cpu_s";
+
 pub(super) fn pictures(run: &Run) -> Vec<Picture> {
-    let (claimed, other): (Vec<&Ratio>, Vec<&Ratio>) = drawn(run).partition(|r| is_claimed(r));
+    let (mut claimed, other): (Vec<&Ratio>, Vec<&Ratio>) = drawn(run).partition(|r| is_claimed(r));
+    let per_cpu_s = per_cpu_second(&other);
+    claimed.extend(&per_cpu_s);
     vec![claims(run, claimed), others(run, other)]
+}
+
+/// gRPC's orders per second of CPU over REST's, of closed loops: CPU per order the other way round.
+fn per_cpu_second(ratios: &[&Ratio]) -> Vec<Ratio> {
+    let cost = |r: &&&Ratio| {
+        r.metric == "cpu_us_per_op" && !r.rate_like() && sides(r) == Some("grpc ÷ rest")
+    };
+    let turned = |r: &&Ratio| Ratio {
+        metric: PER_CPU_S.into(),
+        point: r.point.map(f64::recip),
+        low: r.high.map(f64::recip),
+        high: r.low.map(f64::recip),
+        per_block: r.per_block.iter().map(|ratio| ratio.recip()).collect(),
+        ..(*r).clone()
+    };
+    ratios.iter().filter(cost).map(turned).collect()
 }
 
 /// What somebody could choose, against REST. The tcp floor is nobody's choice, and its rows would leave no room for the
@@ -71,10 +93,12 @@ fn claims(run: &Run, mut ratios: Vec<&Ratio>) -> Picture {
         .count();
     let n = ratios.len();
     let title = format!(
-        "{inside} of {n} ratios of gRPC to REST lie within the claimed {low}–{high}×; in {one} REST is the better"
+        "{inside} of {} of gRPC to REST {} within the claimed {low}–{high}×; in {one} REST is the better",
+        count(n as u32, "ratio"),
+        if inside == 1 { "lies" } else { "lie" }
     );
     let text = format!(
-        "How many times better gRPC is than REST: throughput gRPC ÷ REST, latency REST ÷ gRPC. Marker and whiskers: \
+        "How many times better gRPC is than REST: orders per second and per second of CPU gRPC ÷ REST, latency REST ÷ gRPC. Marker and whiskers: \
          geometric mean and 95 % interval over blocks; small dots: each block, in run order from top to bottom; a \
          whisker that runs to the edge has no end on that side. Shaded: claimed {low}–{high}×; the line marks 1.{}",
         more(n)
@@ -114,7 +138,10 @@ fn others(run: &Run, mut ratios: Vec<&Ratio>) -> Picture {
         })
         .collect();
     let title = if cpu.is_empty() {
-        format!("{} ratios to REST, paired by block", ratios.len())
+        format!(
+            "{} to REST, paired by block",
+            count(ratios.len() as u32, "ratio")
+        )
     } else {
         format!(
             "CPU per order against REST at an equal rate: {}",
@@ -289,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn an_order_s_cost_in_a_closed_loop_is_drawn_as_orders_per_second_of_cpu() {
+        let mut run = planted();
+        conclude(&mut run);
+        let cost = |r: &&Ratio| r.metric == "cpu_us_per_op" && sides(r) == Some("grpc ÷ rest");
+        let costs: Vec<&Ratio> = run.ratios.iter().filter(cost).collect();
+        let closed: Vec<&&Ratio> = costs.iter().filter(|r| !r.rate_like()).collect();
+        assert!(!closed.is_empty() && closed.len() < costs.len());
+        let turned = per_cpu_second(&costs);
+        assert_eq!(turned.len(), closed.len());
+        for (turned, cost) in turned.iter().zip(closed) {
+            assert!(is_claimed(turned) && !is_claimed(cost));
+            assert_eq!(turned.numerator, cost.numerator);
+            let ends = [turned.point, turned.low, turned.high].map(Option::unwrap);
+            let back = [cost.point, cost.high, cost.low].map(|end| 1.0 / end.unwrap());
+            assert_eq!(ends, back);
+        }
+    }
+
+    #[test]
     fn ratios_that_decide_claims_come_first_and_each_pair_of_cells_once() {
         let mut run = planted();
         conclude(&mut run);
@@ -303,7 +349,10 @@ mod tests {
             })
             .collect();
         run.ratios.extend(shared);
-        let mut ratios: Vec<&Ratio> = run.ratios.iter().filter(|r| is_claimed(r)).rev().collect();
+        let (mut ratios, other): (Vec<&Ratio>, Vec<&Ratio>) =
+            run.ratios.iter().rev().partition(|r| is_claimed(r));
+        let per_cpu_s = per_cpu_second(&other);
+        ratios.extend(&per_cpu_s);
         ratios.sort_by_key(|ratio| decides(&run, ratio));
         once_each(&mut ratios);
         let found: Vec<(&str, &str)> = ratios
@@ -311,15 +360,17 @@ mod tests {
             .map(|r| (experiment(r).unwrap(), r.metric.as_str()))
             .collect();
         assert_eq!(
-            found[..4],
+            found[..6],
             [
                 ("capacity", "throughput_per_s"),
                 ("capacity", "throughput_per_s"),
+                ("capacity", "orders_per_cpu_s"),
+                ("capacity", "orders_per_cpu_s"),
                 ("ladder", "accept_p99"),
                 ("ladder", "accept_p50"),
             ]
         );
-        let mut rest: Vec<&str> = found[4..].iter().map(|(_, metric)| *metric).collect();
+        let mut rest: Vec<&str> = found[6..].iter().map(|(_, metric)| *metric).collect();
         rest.sort_unstable();
         assert_eq!(rest, ["completion_p50", "completion_p99"]);
     }

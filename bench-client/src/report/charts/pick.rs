@@ -93,6 +93,7 @@ fn plain(cell: &CellTrials<'_>) -> bool {
 fn alike(a: &CellTrials<'_>, b: &CellTrials<'_>) -> bool {
     let (a, b) = (a.cell, b.cell);
     a.payload == b.payload
+        && a.durability == b.durability
         && a.arrival == b.arrival
         && a.in_flight == b.in_flight
         && a.rate_per_s == b.rate_per_s

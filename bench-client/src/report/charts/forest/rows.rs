@@ -153,7 +153,7 @@ fn of_both(sides: &[&Cell], read: impl Fn(&Cell) -> Option<String>) -> Option<St
     }
 }
 
-fn count(n: u32, what: &str) -> String {
+pub(super) fn count(n: u32, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
