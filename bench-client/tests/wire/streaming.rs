@@ -174,7 +174,11 @@ fn a_tiny_run_of_the_experiment_judges_its_claim_and_sets_each_kind_beside_unary
         .iter()
         .filter(|trial| trial["attempt"] == 0)
         .collect();
-    assert_eq!(trials.len(), 8, "six kinds in a closed loop, two at a rate");
+    assert_eq!(
+        trials.len(),
+        12,
+        "six kinds, in a closed loop and at a rate"
+    );
     for trial in &trials {
         let (id, ledger) = (&trial["cell"]["id"], &trial["ledger"]);
         assert!(ledger["attempted"].as_u64().unwrap() > 0, "{id}");
@@ -202,7 +206,7 @@ fn a_tiny_run_of_the_experiment_judges_its_claim_and_sets_each_kind_beside_unary
         .find(|table| table["experiment"] == "streaming")
         .expect("the analysis made a table");
     let rows = table["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 8, "{table}");
+    assert_eq!(rows.len(), 12, "{table}");
     for row in rows {
         let row = row.as_array().unwrap();
         assert_eq!(row.len(), table["columns"].as_array().unwrap().len());
@@ -218,10 +222,14 @@ fn a_tiny_run_of_the_experiment_judges_its_claim_and_sets_each_kind_beside_unary
             "grpc bidi",
             "grpc bidi",
             "grpc client of 32",
+            "grpc client of 32",
+            "grpc server of 32",
             "grpc server of 32",
             "grpc unary",
             "grpc unary",
             "rest list of 32",
+            "rest list of 32",
+            "rest unary",
             "rest unary",
         ]
     );
