@@ -2,6 +2,7 @@
 
 mod describe;
 mod id;
+mod schedule;
 mod share;
 
 pub use share::Share;

@@ -10,7 +10,6 @@ pub use scopes::clear_leftovers;
 use crate::account;
 use crate::cell::Cell;
 use crate::durable::Disk;
-use crate::fault;
 use crate::footprint;
 use crate::generator::{Assignment, Generator, Signal};
 use crate::load::series::Series;
@@ -89,7 +88,7 @@ pub async fn run(
     surroundings: &Surroundings,
 ) -> anyhow::Result<results::Trial> {
     topology::check_cell(cell)
-        .and_then(|()| fault::check(cell))
+        .and_then(|()| cell.check_schedule())
         .and_then(|()| cell.check_probe())
         .map_err(anyhow::Error::msg)?;
     service::check_faults(&cell.faults, &surroundings.brokers)?;

@@ -5,9 +5,9 @@
 use super::combine::Judged;
 use super::outage::{p50, usual_error};
 use super::part::{counted, not_measured};
+use super::phase::{accept_in, never_fails_in};
 use super::rules::Rule;
 use super::samples::{CellTrials, Metric, cells, is_base};
-use super::slow::{accept_in, never_fails_in};
 use crate::results::{Cell, Phase, Run, Table, Value};
 
 /// The experiment.

@@ -54,6 +54,7 @@ pub mod outage;
 pub mod overload;
 pub mod pairs;
 pub mod part;
+pub mod phase;
 pub mod ratios;
 pub mod retries;
 pub mod rpc;

@@ -6,11 +6,12 @@ use super::behind::{self, seen};
 use super::blocked;
 use super::combine::Judged;
 use super::overload::is_primary;
-use super::part::{self, Question, counted, not_measured};
+use super::part::not_measured;
+use super::phase::{accept_in, label, never_fails_in, phase};
 use super::rules::Rule;
-use super::samples::{CellTrials, Metric, Sample, cells, is_base, percentile};
+use super::samples::{CellTrials, Metric, cells, is_base};
 use super::{Combine, Judge, nothing_beside};
-use crate::results::{Cell, Percentile, Phase, Run, Trial};
+use crate::results::{Cell, Run};
 
 /// Transports whose caller waits for the work.
 pub const SYNC: [&str; 2] = ["rest", "grpc"];
@@ -77,45 +78,6 @@ fn accept(
     }
 }
 
-fn label(metric: Metric) -> &'static str {
-    match metric {
-        Metric::AcceptP99 => "p99",
-        _ => "p50",
-    }
-}
-
-/// Accept latency of a phase, in which something `is` so, against that of `before`.
-pub(super) fn accept_in(
-    run: &Run,
-    cell: &CellTrials<'_>,
-    name: String,
-    during: &str,
-    is: &str,
-    metric: Metric,
-    rule: Rule,
-) -> Judged {
-    let which = match metric {
-        Metric::AcceptP99 => Percentile::P99,
-        _ => Percentile::P50,
-    };
-    let label = label(metric);
-    let transport = &cell.cell.transport;
-    let value = |t: &Trial, phase: &str| -> Option<Sample> {
-        percentile(&self::phase(t, phase)?.accept_ns, which)
-    };
-    let says =
-        |ratio: &str| format!("{transport}: accept {label} while {is} is {ratio} that of before");
-    let question = Question {
-        name,
-        rule,
-        metric,
-        above: &|t| value(t, during),
-        below: &|t| value(t, "before"),
-        says: &says,
-    };
-    part::judge(run, &question, cell, cell)
-}
-
 fn never_fails(run: &Run, all: &[CellTrials<'_>], transport: &str) -> Judged {
     let name = format!("{transport} publish never fails");
     match find(all, transport) {
@@ -124,38 +86,10 @@ fn never_fails(run: &Run, all: &[CellTrials<'_>], transport: &str) -> Judged {
     }
 }
 
-/// Whether each publish of a phase, in which something `was` so, was confirmed.
-pub(super) fn never_fails_in(
-    cell: &CellTrials<'_>,
-    name: String,
-    during: &str,
-    was: &str,
-) -> Judged {
-    let phases: Vec<&Phase> = cell.kept().filter_map(|t| phase(t, during)).collect();
-    let planned: u64 = phases.iter().map(|p| p.planned).sum();
-    // Refused, failed, timed out or never answered: each is a publish that did not go through.
-    let failed: u64 = phases
-        .iter()
-        .map(|p| p.planned.saturating_sub(p.acknowledged))
-        .sum();
-    let transport = &cell.cell.transport;
-    counted(cell, name, failed, planned, |bound| match failed {
-        0 => format!(
-            "{transport}: each of {planned} publishes was confirmed while {was} (a share of ≤ {} at 95 % may fail)",
-            part::number(bound)
-        ),
-        _ => format!("{transport}: {failed} of {planned} publishes were not confirmed while {was}"),
-    })
-}
-
 fn find<'a, 'r>(all: &'a [CellTrials<'r>], transport: &str) -> Option<&'a CellTrials<'r>> {
     let has_phases = |t: &CellTrials<'_>| t.blocks.values().any(|t| phase(t, "slow").is_some());
     let decides = |cell: &Cell| cell.transport == transport && is_base(cell) && is_primary(cell);
     all.iter().find(|t| decides(t.cell) && has_phases(t))
-}
-
-fn phase<'t>(trial: &'t Trial, name: &str) -> Option<&'t Phase> {
-    trial.phases.iter().find(|p| p.name == name)
 }
 
 fn missing(run: &Run, name: String, transport: &str) -> Judged {

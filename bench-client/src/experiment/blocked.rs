@@ -110,7 +110,6 @@ fn cell(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault;
     use std::collections::BTreeSet;
 
     #[test]
@@ -120,7 +119,7 @@ mod tests {
             let names: BTreeSet<String> = cells.iter().map(Cell::id).collect();
             assert_eq!(names.len(), 5);
             for cell in cells {
-                assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
+                assert_eq!(cell.check_schedule(), Ok(()), "{}", cell.id());
                 let blocked = &cell.phases[1];
                 assert_eq!(blocked.name, BLOCKED);
                 let at: Vec<Duration> = cell.faults.iter().map(|fault| fault.after).collect();

@@ -127,7 +127,6 @@ fn after(consumers: u16, partitions: i32, size: &Size) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault;
     use std::collections::BTreeSet;
 
     #[test]
@@ -137,7 +136,7 @@ mod tests {
             let names: BTreeSet<String> = cells.iter().map(Cell::id).collect();
             assert_eq!(names.len(), cells.len());
             for cell in cells {
-                assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
+                assert_eq!(cell.check_schedule(), Ok(()), "{}", cell.id());
                 let away = &cell.phases[1];
                 assert_eq!(away.name, AWAY);
                 let at: Vec<Duration> = cell.faults.iter().map(|fault| fault.after).collect();

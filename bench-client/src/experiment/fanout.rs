@@ -187,7 +187,6 @@ fn groups(suite: Suite) -> Vec<Group> {
 mod tests {
     use super::*;
     use crate::claims::fanout::SETTLING;
-    use crate::fault;
     use crate::topology::check_cell;
 
     #[test]
@@ -195,7 +194,7 @@ mod tests {
         for suite in [Suite::Quick, Suite::Faults, Suite::Wide] {
             for cell in groups(suite).into_iter().flatten() {
                 assert_eq!(check_cell(&cell), Ok(()), "{}", cell.id());
-                assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
+                assert_eq!(cell.check_schedule(), Ok(()), "{}", cell.id());
                 let fan = Fan::in_cell(&cell.describe()).expect("a fan-out's name");
                 let topology = cell.topology.as_ref().unwrap();
                 assert_eq!(topology.name, fan.name());

@@ -148,7 +148,6 @@ fn groups(suite: Suite) -> Vec<Group> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault;
     use crate::topology::check_cell;
     use std::collections::BTreeSet;
 
@@ -179,7 +178,7 @@ mod tests {
             assert_eq!(ids.len(), cells.len());
             for (_, guard, cell) in cells {
                 assert_eq!(check_cell(&cell), Ok(()), "{}", cell.id());
-                assert_eq!(fault::check(&cell), Ok(()), "{}", cell.id());
+                assert_eq!(cell.check_schedule(), Ok(()), "{}", cell.id());
                 assert_eq!(cell.check_probe(), Ok(()), "{}", cell.id());
                 let edge = &cell.topology.as_ref().unwrap().edges[0];
                 assert_eq!(edge.timeout.is_some(), guard.has_timeout());

@@ -218,7 +218,6 @@ fn analysis(run: &Run) -> Vec<Table> {
 mod tests {
     use super::*;
     use crate::claims::overload::{is_primary, is_stopped};
-    use crate::fault;
     use crate::topology::check_cell;
     use std::collections::BTreeSet;
 
@@ -237,7 +236,7 @@ mod tests {
             assert_eq!(stopped.count(), stopped_of, "{suite:?}");
             for cell in &cells {
                 assert_eq!(check_cell(cell), Ok(()), "{}", cell.id());
-                assert_eq!(fault::check(cell), Ok(()), "{}", cell.id());
+                assert_eq!(cell.check_schedule(), Ok(()), "{}", cell.id());
                 assert_eq!(cell.check_probe(), Ok(()), "{}", cell.id());
                 assert_eq!(cell.topology.is_some(), is_behind(suite));
                 assert_eq!(cell.probe.is_some(), is_behind(suite));

@@ -40,6 +40,11 @@ pub(super) fn ran(run: &Run) -> Vec<Ran<'_>> {
 }
 
 impl<'r> Ran<'r> {
+    /// The cell's.
+    pub(super) fn id(&self) -> &'r str {
+        &self.cell.id
+    }
+
     /// The attempts that count, block by block.
     pub(super) fn counted(&self) -> Vec<&'r Trial> {
         let mut last: BTreeMap<u32, &Trial> = BTreeMap::new();
@@ -211,7 +216,7 @@ pub(super) fn table(document: &mut Document, run: &Run) {
         "A block in (brackets) is SUSPECT, a struck one INVALID; attempts that were run again are counted and left out. Seed {}.",
         run.manifest.seed
     ));
-    let places = Places::of(&cells);
+    let places = Places::of(cells.iter().map(Ran::id));
     let row = |ran: &Ran<'_>| -> Vec<document::Cell> {
         let words: Vec<String> = settings(ran.cell)
             .into_iter()

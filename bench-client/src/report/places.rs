@@ -1,6 +1,5 @@
 //! Where in a report a cell stands: an anchor per cell, unlike all others, the same on the page and in Markdown.
 
-use super::cells::Ran;
 use std::collections::BTreeMap;
 
 /// A link to a cell.
@@ -14,12 +13,10 @@ pub(super) struct Link {
 pub(super) struct Places(BTreeMap<String, String>);
 
 impl Places {
-    pub(super) fn of(cells: &[Ran<'_>]) -> Self {
+    pub(super) fn of<'i>(ids: impl Iterator<Item = &'i str>) -> Self {
         let mut anchors: BTreeMap<String, String> = BTreeMap::new();
-        for ran in cells {
-            let plain: String = ran
-                .cell
-                .id
+        for id in ids {
+            let plain: String = id
                 .chars()
                 .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
                 .collect();
@@ -27,7 +24,7 @@ impl Places {
             while anchors.values().any(|taken| *taken == anchor) {
                 anchor.push('-');
             }
-            anchors.insert(ran.cell.id.clone(), anchor);
+            anchors.insert(id.into(), anchor);
         }
         Self(anchors)
     }

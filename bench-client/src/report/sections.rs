@@ -70,7 +70,7 @@ pub(super) fn verdicts(document: &mut Document, run: &Run, every: bool) {
             rows: rows.collect(),
         });
     }
-    let places = every.then(|| Places::of(&cells::ran(run)));
+    let places = every.then(|| Places::of(cells::ran(run).iter().map(cells::Ran::id)));
     let item = |row: &&VerdictRow| {
         let links = places.as_ref().map(|places| places.in_markdown(&row.cells));
         format!("{}: {}{}", row.claim, row.reason, links.unwrap_or_default())

@@ -260,7 +260,8 @@ fn an_analysis_is_printed_as_it_is_and_says_why_a_value_is_missing() {
 fn in_markdown_a_verdict_links_to_its_cells_and_every_link_has_its_target() {
     let run = judged();
     let text = markdown(&run);
-    let places = super::places::Places::of(&super::cells::ran(&run));
+    let places =
+        super::places::Places::of(super::cells::ran(&run).iter().map(super::cells::Ran::id));
     let mut links = 0;
     for id in run.verdicts.iter().flat_map(|row| &row.cells) {
         let anchor = places

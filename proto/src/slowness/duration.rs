@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str, longest: Duration) -> Result<Duration, String> {
     let (number, unit) = text.split_at(digits);
     let unit = unit.replace(['µ', 'μ'], "u"); // the micro sign and the Greek letter
     let scale = UNITS.iter().find(|(name, _)| *name == unit).map(|u| u.1);
-    let number = super::parse::number(number);
+    let number = self::number(number);
     let (Some(scale), Some(number)) = (scale, number) else {
         return Err(format!(
             "expected a duration such as 200us, 1.5ms or 10s (units: ns us ms s m), got '{text}'"
@@ -52,4 +52,11 @@ pub(super) fn show(duration: Duration) -> String {
         .find(|(_, scale)| nanos.is_multiple_of(*scale))
         .unwrap_or(("ns", 1));
     format!("{}{unit}", nanos / scale)
+}
+
+/// A plain decimal number: no sign, no exponent, no `inf`, no `NaN`.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number: f64 = text.parse().ok().filter(|_| plain)?;
+    number.is_finite().then_some(number)
 }

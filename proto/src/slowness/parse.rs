@@ -170,7 +170,7 @@ fn fail(share: &str) -> Result<f64, String> {
         Some(percent) => (percent, 100.0),
         None => (share, 1.0),
     };
-    number(digits)
+    duration::number(digits)
         .map(|n| n / scale)
         .filter(|share| *share <= 1.0)
         .ok_or_else(|| {
@@ -224,7 +224,7 @@ fn part(text: &str) -> Result<Part, String> {
     let (time_text, weight) = match text.rsplit_once(':') {
         None => (text, 1.0),
         Some((time, weight)) => {
-            let weight = number(weight)
+            let weight = duration::number(weight)
                 .filter(|weight| *weight > 0.0 && *weight <= LARGEST_WEIGHT)
                 .ok_or_else(|| format!("expected a weight above 0 and up to {LARGEST_WEIGHT} such as 5ms:90, got '{text}'"))?;
             (time, weight)
@@ -252,7 +252,7 @@ fn time(text: &str) -> Result<Time, String> {
             .split_once(',')
             .ok_or_else(|| wrong("it wants two arguments".into()))?;
         let median = duration::parse(median, LONGEST_TIME).map_err(wrong)?;
-        let sigma = number(sigma)
+        let sigma = duration::number(sigma)
             .filter(|sigma| *sigma <= LARGEST_SIGMA)
             .ok_or_else(|| wrong(format!("sigma is a number from 0 to {LARGEST_SIGMA}")))?;
         return Ok(Time::Lognormal(median, sigma));
@@ -270,11 +270,4 @@ fn call<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.strip_prefix(name)?
         .strip_prefix('(')?
         .strip_suffix(')')
-}
-
-/// A plain decimal number: no sign, no exponent, no `inf`, no `NaN`.
-pub(super) fn number(text: &str) -> Option<f64> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let number: f64 = text.parse().ok().filter(|_| plain)?;
-    number.is_finite().then_some(number)
 }

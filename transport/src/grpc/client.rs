@@ -1,8 +1,9 @@
 //! The calling end: tonic's client on N channels, used in turn and each opened again after a cut; or on a connection for
 //! each call. `channel` says whose channels they are.
 
-use super::channel::{Channel, Channels, DialError, root};
+use super::channel::{Channel, Channels};
 use super::codec::PassThrough;
+use super::error::{DialError, root};
 use super::streams::Streams;
 use super::{OUTCOME, STAMP};
 use crate::deadline::Deadline;

@@ -1,7 +1,7 @@
 //! Tonic's own channels, as people deploy them: its queue and its task between caller and connection, its defaults, its
 //! way back after a cut. Only the dial is ours, so that connections are counted and encrypted as everywhere.
 
-use super::channel::{DialError, root};
+use super::error::{DialError, root};
 use crate::Failure;
 use crate::net::Dialer;
 use crate::tls::Stream;

@@ -11,6 +11,7 @@ mod channel;
 mod client;
 mod codec;
 mod deployed;
+mod error;
 mod server;
 mod streams;
 

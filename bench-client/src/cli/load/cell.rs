@@ -1,12 +1,12 @@
 //! The cell that the flags of `load` ask for; what cannot be meant is refused with a sentence.
 
 use super::{Arrivals, LoadArgs};
+use crate::address;
 use crate::cell::Cell;
 use crate::cli::usage;
 use crate::load::{Arrival, Mode, Spacing, Stop};
 use crate::own::Own;
 use crate::topology::{self, Topology};
-use crate::{address, fault};
 use bench_proto::slowness::Slowness;
 use bench_proto::{Durability, Format, Kind};
 use bench_transport::{CallKind, DEFAULT_BATCH, ReplyVia, Transport};
@@ -125,7 +125,7 @@ impl LoadArgs {
             ..plain
         };
         topology::check_cell(&cell).map_err(usage)?;
-        fault::check(&cell).map_err(usage)?;
+        cell.check_schedule().map_err(usage)?;
         Ok(cell)
     }
 

@@ -80,7 +80,7 @@ struct CellCard {
 /// The whole page.
 pub(super) fn page(run: &Run, pictures: &[Picture]) -> String {
     let cells = cells::ran(run);
-    let places = Places::of(&cells);
+    let places = Places::of(cells.iter().map(Ran::id));
     let mut head = Document::default();
     sections::head(&mut head, run);
     let mut document = Document::default();
