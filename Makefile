@@ -16,9 +16,9 @@ bench: install ## set up everything, run the quick suite (ARGS='…' are handed 
 	cargo build --release --locked
 	@$(STACK) run $(TARGET)/release/bench-client run --suite quick $(ARGS)
 
-publish: install ## a suite (SUITE=full, or faults) on a machine where nothing else runs, brokers restarted three times, into results/ (about 50 minutes)
+publish: install ## a suite (SUITE=full, or faults) on a machine where nothing else runs, brokers restarted three times, into results/ (about 50 minutes, and up to 45 more where the host is shared)
 	cargo build --release --locked
-	@$(STACK) run $(TARGET)/release/bench-client run --suite $(SUITE) --exclusive --broker-restarts 3 $(ARGS)
+	@$(STACK) run $(TARGET)/release/bench-client run --suite $(SUITE) --exclusive --broker-restarts 3 --patience 45m $(ARGS)
 
 peers: install ## the same service under wrk, oha, h2load, ghz, PerfTest, Kafka's own tool and ours (ARGS=--quick tries it)
 	cargo build --release --locked

@@ -65,8 +65,12 @@ pub(super) struct Run {
     /// the suite's time allows
     #[arg(long, value_name = "N", default_value_t = suite::MOST_RERUNS, value_parser = whole(0..=suite::MOST_RERUNS))]
     reruns: u32,
+    /// After a disturbed trial, wait until the hypervisor leaves the machine alone, and give re-runs more time: so long in all
+    /// beside the suite's own
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::parse_duration)]
+    patience: Duration,
     /// Go on with an interrupted run: only what is missing of the same plan, by the same build
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "broker_restarts", "warm_up", "reruns", "dry_run", "plant"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiments", "suite", "transport", "out", "blocks", "seed", "pin", "exclusive", "broker_restarts", "warm_up", "reruns", "patience", "dry_run", "plant"])]
     resume: Option<PathBuf>,
     /// Plant a slower codec into both ends: codec=protobuf:10000
     #[arg(long, hide = true, value_name = "SPEC", value_parser = burden)]
@@ -119,6 +123,7 @@ impl Run {
             broker_restarts: self.broker_restarts,
             warm_up: self.warm_up,
             reruns: self.reruns,
+            patience: self.patience,
             own,
             resume: None,
         }

@@ -40,16 +40,18 @@ const MACHINE: [&str; 10] = [
 ];
 
 /// Settings that say what was run and what became of it, not how: which cells both have is seen from the cells.
-const OF_THE_PLAN: [&str; 9] = [
+const OF_THE_PLAN: [&str; 11] = [
     "blocks",
     "broker restarts",
     "disturbed parts of blocks not run again for lack of time",
     "experiments",
     "longest warm-up",
+    "patience",
     "plan",
     "re-runs of a disturbed part of a block at most",
     "transports",
     "trials run again",
+    "waited for a quieter machine",
 ];
 
 /// What stands for a run's own name in its settings.

@@ -49,6 +49,11 @@ impl Planned {
     }
 }
 
+/// The parts of a block: trials that are compared with each other.
+pub fn parts(block: &[Planned]) -> impl Iterator<Item = &[Planned]> {
+    block.chunk_by(|one, next| one.part == next.part)
+}
+
 impl Plan {
     /// Plans experiments over the given transports; `blocks` overrides each experiment's own number.
     pub fn new(
@@ -107,8 +112,7 @@ impl Plan {
 
     /// The parts of all blocks in order: what belongs together runs together.
     pub fn parts(&self) -> impl Iterator<Item = &[Planned]> {
-        let blocks = self.blocks.iter();
-        blocks.flat_map(|trials| trials.chunk_by(|one, next| one.part == next.part))
+        self.blocks.iter().flat_map(|trials| parts(trials))
     }
 
     /// All trials in order.

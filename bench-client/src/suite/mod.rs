@@ -4,13 +4,14 @@
 mod again;
 mod ground;
 mod options;
+mod patience;
 mod share;
 
 pub use options::{MOST_RERUNS, Options};
 
 use crate::durable::Disk;
 use crate::experiment::{self, Suite};
-use crate::plan::{Plan, Planned};
+use crate::plan::{self, Plan, Planned};
 use crate::results::{self, Run, State, Store};
 use crate::stack::Brokers;
 use crate::trial::{self, Surroundings};
@@ -18,11 +19,15 @@ use crate::{brokers, claims, manifest};
 use bench_host::place::Placement;
 use bench_proto::Durability;
 use ground::Ground;
+use patience::Patience;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Under this name the manifest says how much stayed disturbed.
 const NOT_AGAIN: &str = "disturbed parts of blocks not run again for lack of time";
+
+/// And under this one how long it waited for others to leave the machine.
+const WAITED: &str = "waited for a quieter machine";
 
 /// Is told what happens.
 pub trait Progress {
@@ -196,6 +201,7 @@ async fn run_blocks(
     progress: &impl Progress,
 ) -> anyhow::Result<()> {
     let restarts = ground::restarts_before(plan.blocks.len(), options.broker_restarts);
+    let mut patience = Patience::new(options.patience);
     for (block, trials) in plan.blocks.iter().enumerate() {
         // A resumed run began with instances of its own.
         let missing = trials
@@ -204,7 +210,14 @@ async fn run_blocks(
         if missing && restarts.contains(&block) && !ground.with_broker.is_empty() {
             ground.renew(store, progress).await?;
         }
-        run_attempt(trials, 0, &ground.surroundings, store, progress).await?;
+        for part in plan::parts(trials) {
+            let surroundings = &ground.surroundings;
+            if part.iter().any(|planned| !is_done(store.run(), planned, 0)) {
+                let placement = &surroundings.placement;
+                patience.wait(store.run(), placement, progress).await?;
+            }
+            run_attempt(part, 0, surroundings, store, progress).await?;
+        }
     }
     let surroundings = &ground.surroundings;
     let mut left_out = 0;
@@ -214,12 +227,15 @@ async fn run_blocks(
                 .iter()
                 .map(|planned| planned.cell.expected_time())
                 .sum();
-            // Whoever has the brokers restarted asks for that time beside the suite's own.
-            if began.elapsed() + time > options.suite.budget() + ground.renewing {
+            // Whoever has the brokers restarted, or is patient, gives that time beside the suite's own.
+            let budget = options.suite.budget() + ground.renewing + options.patience;
+            if began.elapsed() + time > budget {
                 left_out += 1;
                 continue;
             }
             progress.again(part.len(), time);
+            let placement = &surroundings.placement;
+            patience.wait(store.run(), placement, progress).await?;
             run_attempt(part, attempt, surroundings, store, progress).await?;
         }
     }
@@ -228,6 +244,9 @@ async fn run_blocks(
         let settings = &mut run.manifest.settings;
         settings.insert("trials run again".into(), reruns.to_string());
         settings.insert(NOT_AGAIN.into(), left_out.to_string());
+        if !options.patience.is_zero() {
+            settings.insert(WAITED.into(), patience.to_string());
+        }
     })?;
     Ok(())
 }

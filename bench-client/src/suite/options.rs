@@ -26,6 +26,9 @@ const WARM_UP: &str = "longest warm-up";
 /// How often what was disturbed of a block could be run again.
 const RERUNS: &str = "re-runs of a disturbed part of a block at most";
 
+/// For how long it may wait for others to leave the machine, and run again what they disturbed.
+const PATIENCE: &str = "patience";
+
 /// What one's own payload is, and what tells it from every other.
 const PAYLOAD: [&str; 2] = ["payload", "payload_sha256"];
 
@@ -57,6 +60,8 @@ pub struct Options {
     pub warm_up: Option<Duration>,
     /// How often part of a block is run again at most because something outside disturbed it.
     pub reruns: u32,
+    /// So long beside the suite's own time it may wait for others to leave the machine, and run again what they disturbed.
+    pub patience: Duration,
     /// A slower codec planted into both ends, for a test of what an analysis finds: `codec=protobuf:10000`.
     pub plant: Option<String>,
     /// One's own payload in the place of every payload class.
@@ -179,6 +184,11 @@ impl Options {
                 .get(RERUNS)
                 .and_then(|reruns| reruns.parse().ok())
                 .unwrap_or(MOST_RERUNS),
+            patience: manifest
+                .settings
+                .get(PATIENCE)
+                .and_then(|text| crate::units::parse_duration(text).ok())
+                .unwrap_or_default(),
             plant: manifest.settings.get(PLANTED).cloned(),
             own,
             resume: Some(dir.to_path_buf()),
@@ -210,6 +220,9 @@ impl Options {
         }
         if let Some(longest) = self.warm_up {
             settings.insert(WARM_UP.into(), format!("{}ms", longest.as_millis()));
+        }
+        if !self.patience.is_zero() {
+            settings.insert(PATIENCE.into(), format!("{}s", self.patience.as_secs()));
         }
         if let Some(blocks) = self.blocks {
             settings.insert("blocks".into(), blocks.to_string());
@@ -290,6 +303,7 @@ mod tests {
             broker_restarts: 0,
             warm_up: None,
             reruns: 0,
+            patience: Duration::ZERO,
             plant: None,
             own: None,
             resume: None,

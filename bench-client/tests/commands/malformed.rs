@@ -65,6 +65,7 @@ const COMMAND_LINES: &[(&str, &str)] = &[
     ("run --pin 3", "3"),
     ("run --broker-restarts 101", "101"),
     ("run --reruns 3", "3"),
+    ("run --patience 5", "no unit"),
     ("run --warm-up 5", "5"),
     ("run --warm-up forever", "forever"),
     ("run --warm-up 25h", "25h"),
