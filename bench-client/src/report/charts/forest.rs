@@ -53,6 +53,9 @@ fn per_cpu_second(ratios: &[&Ratio]) -> Vec<Ratio> {
         low: r.high.map(f64::recip),
         high: r.low.map(f64::recip),
         per_block: r.per_block.iter().map(|ratio| ratio.recip()).collect(),
+        without_suspect: r
+            .without_suspect
+            .map(|[low, high]| [high.recip(), low.recip()]),
         ..(*r).clone()
     };
     ratios.iter().filter(cost).map(turned).collect()
