@@ -2,22 +2,23 @@
 
 use std::process::Command;
 
-/// All that is compiled into the two programs, files that they embed among them.
-const SOURCES: [&str; 10] = [
-    "proto",
-    "host",
-    "certificate",
-    "transport",
-    "usage",
-    "bench-server",
-    "bench-client",
-    "docs/openapi.yaml",
-    "Cargo.toml",
-    "Cargo.lock",
-];
+/// Compiled into the two programs beside the workspace's members.
+const EMBEDDED: [&str; 3] = ["docs/openapi.yaml", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
-    for watched in SOURCES.iter().chain(&[".git/HEAD", ".git/logs/HEAD"]) {
+    let workspace = std::fs::read_to_string("../Cargo.toml").expect("the workspace's Cargo.toml");
+    let members = workspace
+        .lines()
+        .find_map(|line| line.strip_prefix("members = "))
+        .expect("the workspace's members, on one line");
+    // From the list itself, so that a new member cannot be forgotten here.
+    let sources: Vec<&str> = members
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .chain(EMBEDDED)
+        .collect();
+    for watched in sources.iter().chain(&[".git/HEAD", ".git/logs/HEAD"]) {
         println!("cargo:rerun-if-changed=../{watched}");
     }
     let git = |arguments: &[&str]| {
@@ -35,7 +36,7 @@ fn main() {
     if let Some(commit) = git(&["rev-parse", "HEAD"]) {
         println!("cargo:rustc-env=HOPBENCH_BUILD_COMMIT={commit}");
         let mut status = vec!["status", "--porcelain", "--"];
-        status.extend(SOURCES);
+        status.extend(&sources);
         if let Some(changes) = git(&status) {
             println!(
                 "cargo:rustc-env=HOPBENCH_BUILD_DIRTY={}",

@@ -264,6 +264,8 @@ pub fn assemble(material: Material<'_>) -> results::Trial {
         started_at_s: record.start_ns.saturating_sub(material.zero_ns) as f64 / 1e9,
         window_s,
         validity,
+        stolen_share: usage.steal_share,
+        foreign_share: usage.foreign_share,
         overloaded: judgement.overloaded,
         throughput_per_s: if window_s > 0.0 {
             done as f64 / window_s

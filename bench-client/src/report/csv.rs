@@ -53,6 +53,8 @@ fn fields(t: &Trial, counts: bool) -> Vec<(String, String)> {
     field("counts", counts.to_string());
     field("state", t.validity.state.to_string());
     field("reasons", t.validity.reasons.join("; "));
+    field("stolen_share", show(t.stolen_share));
+    field("foreign_share", show(t.foreign_share));
     field("overloaded", t.overloaded.clone().unwrap_or_default());
     field("started_at_s", t.started_at_s.to_string());
     field("window_s", t.window_s.to_string());

@@ -190,6 +190,12 @@ pub struct Trial {
     pub window_s: f64,
     /// How far it can be trusted.
     pub validity: Validity,
+    /// CPU that the hypervisor took during the window, share of a core; null where the kernel does not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stolen_share: Option<f64>,
+    /// CPU that processes which are no part of the run used during the window, share of a core; null where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_share: Option<f64>,
     /// Finding: completions did not keep up with the offered rate, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overloaded: Option<String>,
