@@ -151,7 +151,7 @@ pub fn percentile(latency: &Latency, which: Percentile) -> Option<Sample> {
     })
 }
 
-/// One cell of a run: the last attempt of each of its blocks.
+/// One cell of a run: the attempt that counts of each of its blocks.
 #[derive(Clone, Debug)]
 pub struct CellTrials<'r> {
     /// The cell.
@@ -214,7 +214,7 @@ pub fn cells<'r>(run: &'r Run, experiment: &str) -> Vec<CellTrials<'r>> {
                 cells.len() - 1
             });
         let counted = cells[at].blocks.entry(trial.block).or_insert(trial);
-        if trial.attempt >= counted.attempt {
+        if trial.standing() >= counted.standing() {
             *counted = trial;
         }
     }

@@ -47,17 +47,17 @@ impl<'r> Ran<'r> {
 
     /// The attempts that count, block by block.
     pub(super) fn counted(&self) -> Vec<&'r Trial> {
-        let mut last: BTreeMap<u32, &Trial> = BTreeMap::new();
+        let mut of_blocks: BTreeMap<u32, &Trial> = BTreeMap::new();
         for trial in &self.trials {
-            let counted = last.entry(trial.block).or_insert(trial);
-            if trial.attempt >= counted.attempt {
+            let counted = of_blocks.entry(trial.block).or_insert(trial);
+            if trial.standing() >= counted.standing() {
                 *counted = trial;
             }
         }
-        last.into_values().collect()
+        of_blocks.into_values().collect()
     }
 
-    /// Attempts that a later one of the same block replaced.
+    /// Attempts that another one of the same block replaced.
     pub(super) fn repeated(&self) -> usize {
         self.trials.len() - self.counted().len()
     }

@@ -12,7 +12,7 @@ pub(super) fn trials(run: &Run) -> String {
             other.cell.id == trial.cell.id
                 && other.block == trial.block
                 && other.experiment == trial.experiment
-                && other.attempt > trial.attempt
+                && other.standing() > trial.standing()
         });
         let values = fields(trial, counts).into_iter().map(|f| f.1);
         records.push(values.collect());
@@ -26,7 +26,7 @@ pub(super) fn trials(run: &Run) -> String {
     String::from_utf8(bytes).expect("every field is text")
 }
 
-/// Names and values of one line; `counts` says that no later attempt replaced it.
+/// Names and values of one line; `counts` says that no other attempt replaced it.
 fn fields(t: &Trial, counts: bool) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut field = |name: &str, value: String| out.push((name.to_string(), value));
@@ -163,5 +163,12 @@ mod tests {
         // The first attempt no longer counts; the second does.
         assert_eq!(at(&rows[1], "counts"), "false");
         assert_eq!(at(rows.last().unwrap(), "counts"), "true");
+        // Unless others disturbed that one more.
+        run.trials.last_mut().unwrap().replaced = true;
+        let text = trials(&run);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
+        assert_eq!(at(&rows[1], "counts"), "true");
+        assert_eq!(at(rows.last().unwrap(), "counts"), "false");
     }
 }

@@ -149,6 +149,13 @@ impl Store {
         self.write()
     }
 
+    /// Changes what is said of finished trials, none of which comes or goes, and writes the run.
+    pub fn revise_trials(&mut self, change: impl FnOnce(&mut [Trial])) -> Result<(), ResultsError> {
+        change(&mut self.run.trials);
+        self.lines = self.run.trials.iter().map(line).collect();
+        self.write()
+    }
+
     /// Changes anything but the trials (manifest, sizes, ratios, tables, verdicts, skipped) and writes the run.
     pub fn update(&mut self, change: impl FnOnce(&mut Run)) -> Result<(), ResultsError> {
         change(&mut self.run);

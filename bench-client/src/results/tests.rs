@@ -65,6 +65,20 @@ fn every_trial_is_on_disk_as_soon_as_it_ended_and_stands_on_one_line() {
 }
 
 #[test]
+fn what_is_said_of_a_finished_trial_may_change_and_is_on_disk() {
+    let folder = folder();
+    let dir = folder.path().join("run");
+    let mut store = Store::create(&dir, concluded()).unwrap();
+    store.append_trial(Trial::default()).unwrap();
+    store
+        .revise_trials(|trials| trials.last_mut().unwrap().replaced = true)
+        .unwrap();
+    let read = Store::open(&dir).unwrap();
+    assert_eq!(read.run(), store.run());
+    assert!(read.run().trials.last().unwrap().replaced);
+}
+
+#[test]
 fn conclusions_are_written_beside_the_trials() {
     let dir = folder();
     let mut store = Store::create(dir.path(), planted()).unwrap();

@@ -181,9 +181,12 @@ pub struct Trial {
     pub cell: Cell,
     /// Which block, from 0.
     pub block: u32,
-    /// Which attempt at this block, from 0; only the last of a block counts, earlier ones are kept.
+    /// Which attempt at this block, from 0; one of a block counts, all are kept.
     #[serde(default)]
     pub attempt: u32,
+    /// Another attempt counts, since what is outside disturbed it less.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
     /// Start of the measured window, seconds after the run's start.
     pub started_at_s: f64,
     /// Length of the measured window, seconds.
@@ -265,6 +268,11 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// Of several attempts at a block the one with the highest standing counts.
+    pub fn standing(&self) -> impl Ord + use<> {
+        (!self.replaced, self.attempt)
+    }
+
     /// Whether `experiment` asked for this trial, first or also.
     pub fn belongs_to(&self, experiment: &str) -> bool {
         self.experiment == experiment || self.shared_with.iter().any(|e| e == experiment)

@@ -2,44 +2,77 @@
 
 use crate::plan::{Plan, Planned};
 use crate::results::{Run, Trial};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 /// The parts of blocks that were disturbed in this attempt; the most disturbed first, so that what time is left mends what
 /// needs it most, however long it takes. What came out of a trial has no say.
 pub(super) fn disturbed<'a>(plan: &'a Plan, run: &Run, attempt: u32) -> Vec<&'a [Planned]> {
-    let mut parts: Vec<&[Planned]> = plan
+    let mut parts: Vec<(Disturbance, &[Planned])> = plan
         .parts()
-        .filter(|part| {
-            part.iter()
-                .any(|planned| was_disturbed(run, planned, attempt))
-        })
+        .filter_map(|part| Some((Disturbance::of(part, &run.trials, attempt)?, part)))
+        .filter(|(disturbance, _)| disturbance.external)
         .collect();
-    let worst = |part: &[Planned]| {
-        let trials = part
+    parts.sort_by(|(a, _), (b, _)| b.taken.total_cmp(&a.taken));
+    parts.into_iter().map(|(_, part)| part).collect()
+}
+
+/// Of the attempts at a part of a block the one that was disturbed least counts, whatever came out of it; the later one of
+/// two alike. All its trials come from that attempt: what is compared ran side by side.
+pub(super) fn settle(plan: &Plan, trials: &mut [Trial]) {
+    let mut replaced: BTreeSet<(u32, String, u32)> = BTreeSet::new();
+    for part in plan.parts() {
+        let attempts: Vec<(u32, Disturbance)> = (0..)
+            .map_while(|attempt| Some((attempt, Disturbance::of(part, trials, attempt)?)))
+            .collect();
+        let least = attempts.iter().rev().min_by(|(_, a), (_, b)| a.cmp(b));
+        let counts = least.map(|(attempt, _)| *attempt);
+        for (attempt, _) in attempts {
+            if Some(attempt) != counts {
+                replaced.extend(part.iter().map(|p| (p.block, p.cell.id(), attempt)));
+            }
+        }
+    }
+    for trial in trials {
+        let one = (trial.block, trial.cell.id.clone(), trial.attempt);
+        trial.replaced = replaced.contains(&one);
+    }
+}
+
+/// What others did to one attempt at a part of a block.
+struct Disturbance {
+    /// Enough for another attempt.
+    external: bool,
+    /// The largest share of a core that they had of any of its trials.
+    taken: f64,
+}
+
+impl Disturbance {
+    /// None where nothing of the part was attempted so often.
+    fn of(part: &[Planned], trials: &[Trial], attempt: u32) -> Option<Self> {
+        let cells: Vec<(u32, String)> = part.iter().map(|p| (p.block, p.cell.id())).collect();
+        trials
             .iter()
-            .flat_map(|planned| trials(run, planned, attempt));
-        trials.map(taken).fold(0.0, f64::max)
-    };
-    parts.sort_by(|a, b| worst(b).total_cmp(&worst(a)));
-    parts
-}
+            .filter(|t| t.attempt == attempt)
+            .filter(|t| {
+                cells
+                    .iter()
+                    .any(|(b, id)| t.block == *b && t.cell.id == *id)
+            })
+            .map(|t| Self {
+                external: t.validity.external,
+                taken: [t.stolen_share, t.foreign_share].iter().flatten().sum(),
+            })
+            .reduce(|a, b| Self {
+                external: a.external || b.external,
+                taken: a.taken.max(b.taken),
+            })
+    }
 
-/// CPU that others had of a trial's, share of a core.
-fn taken(trial: &Trial) -> f64 {
-    [trial.stolen_share, trial.foreign_share]
-        .into_iter()
-        .flatten()
-        .sum()
-}
-
-fn was_disturbed(run: &Run, planned: &Planned, attempt: u32) -> bool {
-    trials(run, planned, attempt).any(|trial| trial.validity.external)
-}
-
-fn trials<'r>(run: &'r Run, planned: &Planned, attempt: u32) -> impl Iterator<Item = &'r Trial> {
-    let (id, at) = (planned.cell.id(), (planned.block, attempt));
-    run.trials
-        .iter()
-        .filter(move |trial| (trial.block, trial.attempt) == at && trial.cell.id == id)
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_need = self.external.cmp(&other.external);
+        by_need.then(self.taken.total_cmp(&other.taken))
+    }
 }
 
 #[cfg(test)]
@@ -98,5 +131,41 @@ mod tests {
         run.trials
             .extend(second.map(|(planned, stolen)| outcome(planned, 1, stolen)));
         assert_eq!(disturbed(&plan, &run, 1), [&[little, calm][..]]);
+    }
+
+    #[test]
+    fn of_the_attempts_at_a_part_the_least_disturbed_counts_as_a_whole() {
+        let [one, other] = [Transport::Rest, Transport::Grpc].map(|t| planned(t, 0));
+        let alone = planned(Transport::Tcp, 1);
+        let plan = Plan {
+            blocks: vec![vec![one.clone(), other.clone(), alone.clone()]],
+        };
+        let mut run = Run::default();
+        // The second is quiet for one trial and worst for the other; the third is the best of three, though not quiet.
+        let attempts = [[0.3, 0.1], [0.0, 0.9], [0.2, 0.2]];
+        for (attempt, stolen) in attempts.iter().enumerate() {
+            for (planned, stolen) in [&one, &other].into_iter().zip(stolen) {
+                run.trials.push(outcome(planned, attempt as u32, *stolen));
+            }
+        }
+        // Alike: the later one.
+        run.trials
+            .extend([0, 1].map(|attempt| outcome(&alone, attempt, 0.1)));
+        settle(&plan, &mut run.trials);
+        let counts = |planned: &Planned| -> Vec<u32> {
+            let own = run.trials.iter().filter(|t| t.cell.id == planned.cell.id());
+            own.filter(|t| !t.replaced).map(|t| t.attempt).collect()
+        };
+        assert_eq!(
+            [counts(&one), counts(&other), counts(&alone)],
+            [[2], [2], [1]]
+        );
+        // A fourth attempt that is quiet takes its place.
+        for planned in [&one, &other] {
+            run.trials.push(outcome(planned, 3, 0.01));
+        }
+        settle(&plan, &mut run.trials);
+        let standing = run.trials.iter().max_by_key(|t| t.standing());
+        assert_eq!(standing.map(|t| t.attempt), Some(3));
     }
 }

@@ -239,6 +239,7 @@ async fn run_blocks(
             run_attempt(part, attempt, surroundings, store, progress).await?;
         }
     }
+    store.revise_trials(|trials| again::settle(plan, trials))?;
     store.update(|run| {
         let reruns = run.trials.iter().filter(|trial| trial.attempt > 0).count();
         let settings = &mut run.manifest.settings;
