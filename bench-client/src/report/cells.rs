@@ -213,7 +213,7 @@ pub(super) fn table(document: &mut Document, run: &Run) {
     }
     document.heading("Every cell, with its blocks in run order");
     document.text(format!(
-        "A block in (brackets) is SUSPECT, a struck one INVALID; attempts that were run again are counted and left out. Seed {}.",
+        "A block in (brackets) is SUSPECT, a struck one INVALID; attempts that another one stands in for are counted and left out. Seed {}.",
         run.manifest.seed
     ));
     let places = Places::of(cells.iter().map(Ran::id));

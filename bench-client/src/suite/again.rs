@@ -3,7 +3,7 @@
 use crate::plan::{Plan, Planned};
 use crate::results::{Run, Trial};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The parts of blocks that were disturbed in this attempt; the most disturbed first, so that what time is left mends what
 /// needs it most, however long it takes. What came out of a trial has no say.
@@ -20,22 +20,22 @@ pub(super) fn disturbed<'a>(plan: &'a Plan, run: &Run, attempt: u32) -> Vec<&'a 
 /// Of the attempts at a part of a block the one that was disturbed least counts, whatever came out of it; the later one of
 /// two alike. All its trials come from that attempt: what is compared ran side by side.
 pub(super) fn settle(plan: &Plan, trials: &mut [Trial]) {
-    let mut replaced: BTreeSet<(u32, String, u32)> = BTreeSet::new();
+    let mut counts: BTreeMap<(u32, String), u32> = BTreeMap::new();
     for part in plan.parts() {
-        let attempts: Vec<(u32, Disturbance)> = (0..)
-            .map_while(|attempt| Some((attempt, Disturbance::of(part, trials, attempt)?)))
+        let attempts: Vec<Disturbance> = (0..)
+            .map_while(|attempt| Disturbance::of(part, trials, attempt))
             .collect();
-        let least = attempts.iter().rev().min_by(|(_, a), (_, b)| a.cmp(b));
-        let counts = least.map(|(attempt, _)| *attempt);
-        for (attempt, _) in attempts {
-            if Some(attempt) != counts {
-                replaced.extend(part.iter().map(|p| (p.block, p.cell.id(), attempt)));
-            }
+        let later_first = attempts.iter().enumerate().rev();
+        if let Some((attempt, _)) = later_first.min_by(|(_, a), (_, b)| a.cmp(b)) {
+            counts.extend(
+                part.iter()
+                    .map(|p| ((p.block, p.cell.id()), attempt as u32)),
+            );
         }
     }
     for trial in trials {
-        let one = (trial.block, trial.cell.id.clone(), trial.attempt);
-        trial.replaced = replaced.contains(&one);
+        let one = (trial.block, trial.cell.id.clone());
+        trial.replaced = counts.get(&one).is_some_and(|n| *n != trial.attempt);
     }
 }
 
@@ -48,30 +48,32 @@ struct Disturbance {
 }
 
 impl Disturbance {
-    /// None where nothing of the part was attempted so often.
+    /// None where the attempt was not made, or not to its end.
     fn of(part: &[Planned], trials: &[Trial], attempt: u32) -> Option<Self> {
-        let cells: Vec<(u32, String)> = part.iter().map(|p| (p.block, p.cell.id())).collect();
-        trials
-            .iter()
-            .filter(|t| t.attempt == attempt)
-            .filter(|t| {
-                cells
-                    .iter()
-                    .any(|(b, id)| t.block == *b && t.cell.id == *id)
-            })
-            .map(|t| Self {
-                external: t.validity.external,
-                taken: [t.stolen_share, t.foreign_share].iter().flatten().sum(),
-            })
-            .reduce(|a, b| Self {
-                external: a.external || b.external,
-                taken: a.taken.max(b.taken),
-            })
+        let trial_of = |planned: &Planned| {
+            let id = planned.cell.id();
+            trials
+                .iter()
+                .find(|t| (t.block, t.attempt) == (planned.block, attempt) && t.cell.id == id)
+        };
+        let whole: Vec<&Trial> = part.iter().map(trial_of).collect::<Option<_>>()?;
+        Some(Self {
+            external: whole.iter().any(|trial| trial.validity.external),
+            taken: whole.into_iter().map(taken).fold(0.0, f64::max),
+        })
     }
 
     fn cmp(&self, other: &Self) -> Ordering {
         let by_need = self.external.cmp(&other.external);
         by_need.then(self.taken.total_cmp(&other.taken))
+    }
+}
+
+/// Share of a core that others had of a trial; what is not known is not taken for nothing.
+fn taken(trial: &Trial) -> f64 {
+    match (trial.stolen_share, trial.foreign_share) {
+        (None, None) => f64::INFINITY,
+        (stolen, foreign) => stolen.unwrap_or(0.0) + foreign.unwrap_or(0.0),
     }
 }
 
@@ -160,12 +162,15 @@ mod tests {
             [counts(&one), counts(&other), counts(&alone)],
             [[2], [2], [1]]
         );
-        // A fourth attempt that is quiet takes its place.
-        for planned in [&one, &other] {
+        // A fourth attempt that is quiet takes its place, once it is whole.
+        for (planned, counts) in [(&one, 2), (&other, 3)] {
             run.trials.push(outcome(planned, 3, 0.01));
+            settle(&plan, &mut run.trials);
+            for planned in [&one, &other] {
+                let own = run.trials.iter().filter(|t| t.cell.id == planned.cell.id());
+                let standing = own.max_by_key(|t| t.standing());
+                assert_eq!(standing.map(|t| t.attempt), Some(counts));
+            }
         }
-        settle(&plan, &mut run.trials);
-        let standing = run.trials.iter().max_by_key(|t| t.standing());
-        assert_eq!(standing.map(|t| t.attempt), Some(3));
     }
 }

@@ -31,7 +31,7 @@ struct Value {
 }
 
 impl Strip {
-    /// A cell's figure, every attempt in run order: hollow is SUSPECT, a cross INVALID, faint was run again.
+    /// A cell's figure, every attempt in run order: hollow is SUSPECT, a cross INVALID, faint has another attempt in its place.
     pub(super) fn of_cell(ran: &Ran<'_>) -> Self {
         let figure = ran.figure();
         let counted = ran.counted();
@@ -44,7 +44,11 @@ impl Strip {
                 (true, State::Suspect) => "suspect",
                 (true, State::Invalid) => "invalid",
             };
-            let again = if counts { "" } else { ", run again" };
+            let again = if counts {
+                ""
+            } else {
+                ", another attempt counts"
+            };
             Some(Value {
                 value,
                 class,
