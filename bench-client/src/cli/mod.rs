@@ -17,7 +17,7 @@ mod project;
 mod run;
 
 use crate::config::Given;
-use crate::{claims, report, results};
+use crate::{claims, report, results, suite};
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use config::Settings;
@@ -287,14 +287,16 @@ impl Command {
             }
             Self::Report { dir, markdown } => {
                 let store = results::Store::open(&dir)?;
+                let mut run = store.run().clone();
+                suite::conclude_interrupted(&mut run);
                 if markdown {
-                    print(&report::markdown(store.run()))?;
+                    print(&report::markdown(&run))?;
                 } else {
-                    for (name, text) in report::files(store.run()) {
+                    for (name, text) in report::files(&run) {
                         store.write_file(&name, text.as_bytes())?;
                     }
                     let place = store.dir().join("report.html");
-                    let tables = report::terminal(store.run());
+                    let tables = report::terminal(&run);
                     print(&format!("{tables}\nReport: {}\n", place.display()))?;
                 }
                 Ok(Exit::Done)

@@ -17,6 +17,16 @@ pub(super) fn disturbed<'a>(plan: &'a Plan, run: &Run, attempt: u32) -> Vec<&'a 
     parts.into_iter().map(|(_, part)| part).collect()
 }
 
+/// Says which trial of the plan this is. Another attempt stands in for nothing until its part of the block is whole, and
+/// then [`settle`] decides: whatever ends a run, what counts of it is whole parts.
+pub(super) fn place(trial: &mut Trial, planned: &Planned, attempt: u32) {
+    trial.experiment = planned.experiment.clone();
+    trial.shared_with = planned.shared_with.clone();
+    trial.block = planned.block;
+    trial.attempt = attempt;
+    trial.replaced = attempt > 0;
+}
+
 /// Of the attempts at a part of a block the one that was disturbed least counts, whatever came out of it; the later one of
 /// two alike. All its trials come from that attempt: what is compared ran side by side.
 pub(super) fn settle(plan: &Plan, trials: &mut [Trial]) {
@@ -97,11 +107,10 @@ mod tests {
     fn outcome(planned: &Planned, attempt: u32, stolen: f64) -> Trial {
         let mut trial = Trial {
             cell: planned.cell.describe(),
-            block: planned.block,
-            attempt,
             stolen_share: Some(stolen),
             ..Trial::default()
         };
+        place(&mut trial, planned, attempt);
         trial.validity.external = stolen > 0.05;
         trial
     }
@@ -163,14 +172,18 @@ mod tests {
             [[2], [2], [1]]
         );
         // A fourth attempt that is quiet takes its place, once it is whole.
-        for (planned, counts) in [(&one, 2), (&other, 3)] {
+        let standing = |run: &Run| -> Vec<u32> {
+            let cells = [&one, &other].map(|planned| planned.cell.id());
+            let own = |id| run.trials.iter().filter(move |t| t.cell.id == id);
+            let counts = cells.map(|id| own(id).max_by_key(|t| t.standing()).unwrap());
+            counts.map(|trial| trial.attempt).into()
+        };
+        for (planned, whole) in [(&one, false), (&other, true)] {
             run.trials.push(outcome(planned, 3, 0.01));
+            assert_eq!(standing(&run), [2, 2], "before it is settled");
             settle(&plan, &mut run.trials);
-            for planned in [&one, &other] {
-                let own = run.trials.iter().filter(|t| t.cell.id == planned.cell.id());
-                let standing = own.max_by_key(|t| t.standing());
-                assert_eq!(standing.map(|t| t.attempt), Some(counts));
-            }
+            let counts = if whole { [3, 3] } else { [2, 2] };
+            assert_eq!(standing(&run), counts);
         }
     }
 }

@@ -10,7 +10,7 @@ mod share;
 pub use options::{MOST_RERUNS, Options};
 
 use crate::durable::Disk;
-use crate::experiment::{self, Suite};
+use crate::experiment::{self, Experiment, Suite};
 use crate::plan::{self, Plan, Planned};
 use crate::results::{self, Run, State, Store};
 use crate::stack::Brokers;
@@ -132,17 +132,29 @@ pub async fn run(options: &Options, progress: &impl Progress) -> anyhow::Result<
     ground.warm(&mut store, progress).await?;
 
     progress.planned(plan.trials().count(), plan.expected_time());
+    // What an earlier go concluded says nothing of what comes now.
+    store.update(|run| (run.tables, run.ratios, run.verdicts) = Default::default())?;
     let ending = run_blocks(&plan, options, began, &mut ground, &mut store, progress).await;
-    store.update(|run| {
-        run.tables = experiments
-            .iter()
-            .flat_map(|experiment| (experiment.analysis)(run))
-            .collect();
-        claims::conclude(run);
-    })?;
+    store.update(|run| conclude(&experiments, run))?;
     ending?;
     let complete = claims::without_headline(store.run()).is_empty();
     Ok((store, complete))
+}
+
+/// Tables, ratios and verdicts of what there is.
+fn conclude(experiments: &[&Experiment], run: &mut Run) {
+    run.tables = experiments
+        .iter()
+        .flat_map(|experiment| (experiment.analysis)(run))
+        .collect();
+    claims::conclude(run);
+}
+
+/// Draws what follows from the finished trials of a run that was ended before it could itself.
+pub fn conclude_interrupted(run: &mut Run) {
+    if run.verdicts.is_empty() && !run.trials.is_empty() {
+        conclude(&options::experiments_of(&run.manifest), run);
+    }
 }
 
 /// Leaves class `power` out where the disk does not flush, and says so: better none than one that lies.
@@ -237,16 +249,19 @@ async fn run_blocks(
             let placement = &surroundings.placement;
             patience.wait(store.run(), placement, progress).await?;
             run_attempt(part, attempt, surroundings, store, progress).await?;
+            // At once, so that whatever ends the run leaves it settled.
+            store.revise_trials(|trials| again::settle(plan, trials))?;
         }
     }
-    store.revise_trials(|trials| again::settle(plan, trials))?;
     store.update(|run| {
         let reruns = run.trials.iter().filter(|trial| trial.attempt > 0).count();
         let settings = &mut run.manifest.settings;
         settings.insert("trials run again".into(), reruns.to_string());
         settings.insert(NOT_AGAIN.into(), left_out.to_string());
         if !options.patience.is_zero() {
-            settings.insert(WAITED.into(), patience.to_string());
+            let earlier = settings.remove(WAITED);
+            let before = earlier.map_or(String::new(), |earlier| format!("{earlier}, then "));
+            settings.insert(WAITED.into(), format!("{before}{patience}"));
         }
     })?;
     Ok(())
@@ -308,9 +323,6 @@ async fn attempt_trial(
             ..results::Trial::default()
         },
     };
-    trial.experiment = planned.experiment.clone();
-    trial.shared_with = planned.shared_with.clone();
-    trial.block = planned.block;
-    trial.attempt = attempt;
+    again::place(&mut trial, planned, attempt);
     trial
 }

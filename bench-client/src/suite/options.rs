@@ -3,7 +3,7 @@
 use crate::experiment::{self, Experiment, Suite};
 use crate::own::Own;
 use crate::plan::Plan;
-use crate::results::{self, Run, Store};
+use crate::results::{Manifest, Run, Store};
 use bench_proto::Kind;
 use bench_transport::{CallKind, Transport};
 use std::collections::BTreeMap;
@@ -132,13 +132,7 @@ impl Options {
     pub fn of_interrupted(dir: &Path, own: Option<Arc<Own>>) -> anyhow::Result<Self> {
         let store = Store::open(dir)?;
         let manifest = &store.run().manifest;
-        let list = |name: &str| -> Vec<String> {
-            let text = manifest.settings.get(name).map_or("", String::as_str);
-            text.split(", ")
-                .filter(|item| !item.is_empty())
-                .map(str::to_string)
-                .collect()
-        };
+        let list = |name: &str| listed(manifest, name);
         let digest = own.as_ref().map(|own| own.digest());
         let kept = PAYLOAD.map(|name| manifest.settings.get(name).map(String::as_str));
         anyhow::ensure!(
@@ -239,11 +233,31 @@ impl Options {
     }
 }
 
+/// A setting that names several.
+fn listed(manifest: &Manifest, name: &str) -> Vec<String> {
+    let text = manifest.settings.get(name).map_or("", String::as_str);
+    text.split(", ")
+        .filter(|item| !item.is_empty())
+        .map(str::to_string)
+        .collect()
+}
+
+/// The experiments that a run was of, as far as this build knows them.
+pub(super) fn experiments_of(manifest: &Manifest) -> Vec<&'static Experiment> {
+    let named = listed(manifest, "experiments");
+    if named.is_empty() {
+        let suite = <Suite as clap::ValueEnum>::from_str(&manifest.suite, true);
+        return suite.and_then(experiment::of_suite).unwrap_or_default();
+    }
+    let known = named.iter().map(|name| experiment::find(name));
+    known.filter_map(Result::ok).collect()
+}
+
 /// Opens a run to go on with it, if it is the same plan by the same build on the same brokers.
 pub(super) fn reopen(dir: &Path, now: &Run) -> anyhow::Result<Store> {
     let store = Store::open(dir)?;
     let then = &store.run().manifest;
-    let built = |manifest: &results::Manifest| {
+    let built = |manifest: &Manifest| {
         format!(
             "commit {}, {}",
             manifest.commit.as_deref().unwrap_or("unknown"),

@@ -409,6 +409,12 @@ fn an_interrupted_run_says_what_is_kept_and_is_completed_later() {
         said.contains(&format!("interrupted; {kept} of ")) && said.contains("--resume run"),
         "{said}"
     );
+    // What is there has a report, verdicts and all.
+    client(folder.path())
+        .args(["report", "run"])
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("grpc-thr-3-10x"));
     resumed(folder.path());
     assert!(trials(folder.path()) > kept);
 }
