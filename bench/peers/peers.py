@@ -20,9 +20,11 @@ sys.dont_write_bytecode = True  # the checkout stays clean
 import install
 import table
 import tools
-from run import Pinned, Service, measured
+from run import Pinned, Service, measured, stolen_s, wait_for_quiet
 
 SERVER_CORE, GENERATOR_CORE = 0, 1
+# As the instrument's own rules have it (docs/METHOD.md): more of a core than this, and what is compared runs again together.
+STOLEN, RERUNS, LONGEST_WAIT_S = 0.05, 2, 120
 BROKERED = "queue", "stream"
 
 
@@ -34,6 +36,7 @@ def arguments():
     parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--warm", type=int, default=15, help="seconds of load on each broker before the first block")
     parser.add_argument("--seed", type=int, default=1, help="of the order within blocks")
+    parser.add_argument("--patience", type=float, default=1200, help="seconds beside, to wait for a quieter host and run again what it disturbed")
     parser.add_argument("--only", default="rest,grpc,queue,stream", help="these transports, by commas")
     parser.add_argument("--out", type=Path, help="folder of peers.md and peers.csv [default: results/peers]")
     parser.add_argument("--bin", type=Path, help="folder of bench-client and bench-server [default: target/release]")
@@ -117,13 +120,54 @@ def once(tool, at, mode):
 
 
 def in_order(ready, dice):
-    """Shuffled, but what is compared stays next to each other: by transport and mode, then the tools."""
+    """What is compared, a group each, by transport and mode: the groups are shuffled, and the tools within them."""
     transports = sorted({tool.transport for tool in ready})
     dice.shuffle(transports)
     for transport in transports:
         for mode in dice.sample(["saturated", "rate"], 2):
             group = [tool for tool in ready if tool.transport == transport and (tool.paces or mode == "saturated")]
-            yield from ((tool, mode) for tool in dice.sample(group, len(group)))
+            yield mode, dice.sample(group, len(group))
+
+
+def in_turn(group, mode, at, told):
+    """One attempt at a group: a row for each tool."""
+    rows = []
+    for tool in group:
+        row = {"transport": tool.transport, "tool": tool.name, "version": tool.version, "mode": mode}
+        began, taken = time.monotonic(), stolen_s()
+        try:
+            row |= once(tool, at, mode)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            row["error"] = " ".join(str(error).split())[:300]
+        # Of a run that failed too: what came out has no say in which attempt counts.
+        row["stolen_share"] = round((stolen_s() - taken) / (time.monotonic() - began), 3)
+        rows.append(row)
+        print(f"{told} {tool.transport:<6} {tool.name:<20} {mode:<9} "
+              + (row.get("error") or f"{row['cpu_us_per_op']:8.2f} µs/op {row['throughput_per_s']:10,.0f}/s"), flush=True)
+        time.sleep(0.5)
+    return rows
+
+
+def worst(attempt):
+    return max(row["stolen_share"] for row in attempt)
+
+
+class Patience:
+    """Every attempt at a group is kept, and the one counts of which the hypervisor took least."""
+
+    def __init__(self, seconds):
+        self.left = seconds
+
+    def undisturbed(self, group, mode, at, told):
+        attempts = [in_turn(group, mode, at, told)]
+        while worst(attempts[-1]) > STOLEN and len(attempts) <= RERUNS and self.left > 0:
+            began = time.monotonic()
+            print(f"{told} {group[0].transport:<6} {mode} again: the hypervisor took {worst(attempts[-1]):.0%} of a core", flush=True)
+            wait_for_quiet(min(LONGEST_WAIT_S, self.left), STOLEN)
+            attempts.append(in_turn(group, mode, at, told))
+            self.left -= time.monotonic() - began
+        least = min(attempts, key=worst)
+        return [row | {"attempt": number, "counts": attempt is least} for number, attempt in enumerate(attempts) for row in attempt]
 
 
 class Block:
@@ -186,6 +230,7 @@ def main():
                        kafka=os.environ.get("HOPBENCH_KAFKA_BROKERS", ""))
     pids = [int(pid) for name in ("RABBITMQ", "KAFKA") for pid in os.environ.get(f"HOPBENCH_{name}_PIDS", "").split(",") if pid]
     rows, startup, known, dice = [], {}, facts(), random.Random(args.seed)
+    patience = Patience(0 if args.quick else args.patience)
     args.out.mkdir(parents=True, exist_ok=True)
     # This script itself stays off the generators' core.
     os.sched_setaffinity(0, {SERVER_CORE})
@@ -195,25 +240,17 @@ def main():
             for block in range(args.blocks):
                 with Block(server, at, ready, warm=args.warm if block == 0 else 1):
                     startup = startup or startups(ready, at)
-                    for position, (tool, mode) in enumerate(in_order(ready, dice)):
+                    for mode, group in in_order(ready, dice):
                         at.rate = args.rate if mode == "rate" else None
-                        row = {"block": block, "position": position, "transport": tool.transport, "tool": tool.name,
-                               "version": tool.version, "mode": mode}
-                        try:
-                            row |= once(tool, at, mode)
-                        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-                            row["error"] = " ".join(str(error).split())[:300]
-                        rows.append(row)
+                        for row in patience.undisturbed(group, mode, at, f"block {block + 1}/{args.blocks}"):
+                            rows.append({"block": block, "position": len(rows)} | row)
                         table.write_csv(args.out / "peers.csv", rows)
-                        print(f"block {block + 1}/{args.blocks} {tool.transport:<6} {tool.name:<20} {mode:<9} "
-                              + (row.get("error") or f"{row['cpu_us_per_op']:8.2f} µs/op {row['throughput_per_s']:10,.0f}/s"), flush=True)
-                        time.sleep(0.5)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if rows:
             table.write_markdown(args.out / "peers.md", tools=everyone, rows=rows, missing=missing, startup=startup, facts=known,
                                  rate=args.rate, in_flight=args.in_flight, seconds=args.seconds,
-                                 blocks=len({row["block"] for row in rows}))
+                                 blocks=len({row["block"] for row in rows}), limit=STOLEN)
             print(f"peers: written to {args.out}")
 
 

@@ -3,8 +3,9 @@
 import csv
 from statistics import median
 
-COLUMNS = ["block", "position", "transport", "tool", "version", "mode", "operations", "tool_s", "wall_s", "cpu_s",
-           "cpu_us_per_op", "throughput_per_s", "p50_us", "p99_us", "rss_mb", "remark", "error"]
+COLUMNS = ["block", "position", "attempt", "counts", "transport", "tool", "version", "mode", "operations", "tool_s", "wall_s", "cpu_s",
+           "cpu_us_per_op", "throughput_per_s", "p50_us", "p99_us", "rss_mb", "stolen_share",
+           "remark", "error"]
 TITLES = {"rest": "REST (HTTP/1.1, JSON)", "grpc": "gRPC (protobuf)", "queue": "RabbitMQ (protobuf, confirms, persistent)",
           "stream": "Kafka (JSON, acks=all, linger 0)"}
 OURS = "bench-client load"
@@ -83,7 +84,18 @@ def ratio(values):
     return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
-def write_markdown(path, *, tools, rows, missing, startup, facts, rate, in_flight, seconds, blocks):
+def disturbed(rows, limit):
+    """How far the hypervisor had a hand in it, in a sentence."""
+    counting = [row for row in rows if row["counts"]]
+    robbed = sum(row["stolen_share"] > limit for row in counting)
+    again = sum(row["attempt"] > 0 for row in rows)
+    return (f"The hypervisor took more than {limit:.0%} of a core of {robbed} of the {len(counting)} runs that count; {again} were run "
+            "again for that, each with all that it is compared with, and the least disturbed attempt counts (peers.csv has all).")
+
+
+def write_markdown(path, *, tools, rows, missing, startup, facts, rate, in_flight, seconds, blocks, limit):
+    said = disturbed(rows, limit)
+    rows = [row for row in rows if row["counts"]]
     lines = [
         "# Side by side with what people use", "",
         *[f"- {name}: {value}" for name, value in facts.items()], "",
@@ -92,7 +104,7 @@ def write_markdown(path, *, tools, rows, missing, startup, facts, rate, in_fligh
         "greatest in brackets. CPU is user + system of the generator's whole process by wait4, start-up included, divided by the "
         "orders that the service counted; throughput is those orders over the tool's own duration; latency is what the tool "
         f"reports at {rate:,}/s, memory the kernel's high-water mark. Ours also encodes each order anew, checks each answer by "
-        "value and balances the ledger; its latency counts from the planned instant.", "",
+        "value and balances the ledger; its latency counts from the planned instant.", "", said, "",
     ]
     for transport, title in TITLES.items():
         lines += [f"## {title}", "",
