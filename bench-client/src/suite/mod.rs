@@ -224,11 +224,7 @@ async fn run_blocks(
         }
         for part in plan::parts(trials) {
             let surroundings = &ground.surroundings;
-            if part.iter().any(|planned| !is_done(store.run(), planned, 0)) {
-                let placement = &surroundings.placement;
-                patience.wait(store.run(), placement, progress).await?;
-            }
-            run_attempt(part, 0, surroundings, store, progress).await?;
+            run_attempt(part, 0, surroundings, &mut patience, store, progress).await?;
         }
     }
     let surroundings = &ground.surroundings;
@@ -246,9 +242,7 @@ async fn run_blocks(
                 continue;
             }
             progress.again(part.len(), time);
-            let placement = &surroundings.placement;
-            patience.wait(store.run(), placement, progress).await?;
-            run_attempt(part, attempt, surroundings, store, progress).await?;
+            run_attempt(part, attempt, surroundings, &mut patience, store, progress).await?;
             // At once, so that whatever ends the run leaves it settled.
             store.revise_trials(|trials| again::settle(plan, trials))?;
         }
@@ -271,14 +265,18 @@ async fn run_attempt(
     trials: &[Planned],
     attempt: u32,
     surroundings: &Surroundings,
+    patience: &mut Patience,
     store: &mut Store,
     progress: &impl Progress,
 ) -> anyhow::Result<()> {
+    let placement = &surroundings.placement;
     for planned in trials {
         if is_done(store.run(), planned, attempt) {
             progress.kept(planned.cell.expected_time());
             continue;
         }
+        // Between neighbours too: of trials right after a disturbed one more than half were disturbed, after a wait a sixth.
+        patience.wait(store.run(), placement, progress).await?;
         progress.begins(planned, attempt);
         let trial = attempt_trial(planned, attempt, surroundings, store.run()).await;
         progress.ended(&trial, planned.cell.expected_time());
