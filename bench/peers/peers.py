@@ -129,8 +129,8 @@ def in_order(ready, dice):
             yield mode, dice.sample(group, len(group))
 
 
-def in_turn(group, mode, at, told):
-    """One attempt at a group: a row for each tool."""
+def in_turn(group, mode, at, told, keep):
+    """One attempt at a group: a row for each tool, kept as it ends."""
     rows = []
     for tool in group:
         row = {"transport": tool.transport, "tool": tool.name, "version": tool.version, "mode": mode}
@@ -142,6 +142,7 @@ def in_turn(group, mode, at, told):
         # Of a run that failed too: what came out has no say in which attempt counts.
         row["stolen_share"] = round((stolen_s() - taken) / (time.monotonic() - began), 3)
         rows.append(row)
+        keep(row)
         print(f"{told} {tool.transport:<6} {tool.name:<20} {mode:<9} "
               + (row.get("error") or f"{row['cpu_us_per_op']:8.2f} µs/op {row['throughput_per_s']:10,.0f}/s"), flush=True)
         time.sleep(0.5)
@@ -158,16 +159,26 @@ class Patience:
     def __init__(self, seconds):
         self.left = seconds
 
-    def undisturbed(self, group, mode, at, told):
-        attempts = [in_turn(group, mode, at, told)]
+    def undisturbed(self, group, mode, at, told, keep):
+        def attempt(number):
+            def kept(row):
+                # Until a later one is whole, the first counts: whatever ends this.
+                row.update(attempt=number, counts=number == 0)
+                keep(row)
+
+            return in_turn(group, mode, at, told, kept)
+
+        attempts = [attempt(0)]
         while worst(attempts[-1]) > STOLEN and len(attempts) <= RERUNS and self.left > 0:
             began = time.monotonic()
             print(f"{told} {group[0].transport:<6} {mode} again: the hypervisor took {worst(attempts[-1]):.0%} of a core", flush=True)
             wait_for_quiet(min(LONGEST_WAIT_S, self.left), STOLEN)
-            attempts.append(in_turn(group, mode, at, told))
+            attempts.append(attempt(len(attempts)))
             self.left -= time.monotonic() - began
         least = min(attempts, key=worst)
-        return [row | {"attempt": number, "counts": attempt is least} for number, attempt in enumerate(attempts) for row in attempt]
+        for one in attempts:
+            for row in one:
+                row["counts"] = one is least
 
 
 class Block:
@@ -240,10 +251,16 @@ def main():
             for block in range(args.blocks):
                 with Block(server, at, ready, warm=args.warm if block == 0 else 1):
                     startup = startup or startups(ready, at)
+                    before = len(rows)
+
+                    def keep(row, block=block, before=before):
+                        rows.append(row)
+                        row.update(block=block, position=len(rows) - 1 - before)
+                        table.write_csv(args.out / "peers.csv", rows)
+
                     for mode, group in in_order(ready, dice):
                         at.rate = args.rate if mode == "rate" else None
-                        for row in patience.undisturbed(group, mode, at, f"block {block + 1}/{args.blocks}"):
-                            rows.append({"block": block, "position": len(rows)} | row)
+                        patience.undisturbed(group, mode, at, f"block {block + 1}/{args.blocks}", keep)
                         table.write_csv(args.out / "peers.csv", rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
