@@ -8,6 +8,7 @@ pub mod error;
 pub mod limits;
 pub mod machine;
 pub mod memory;
+pub mod pace;
 pub mod place;
 pub mod scheduling;
 pub mod timer;

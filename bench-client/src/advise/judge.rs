@@ -420,11 +420,11 @@ pub(super) fn cautions(sources: &[Source<'_>]) -> Vec<String> {
 }
 
 fn per_second(rate: f64) -> String {
-    format!("{} orders/s", grouped(rate))
+    format!("{} orders/s", rounded(rate))
 }
 
 /// As people write a count: whole, and three digits where it is below ten.
-fn grouped(value: f64) -> String {
+fn rounded(value: f64) -> String {
     if value < 10.0 {
         number(value)
     } else {

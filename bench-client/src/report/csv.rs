@@ -55,6 +55,7 @@ fn fields(t: &Trial, counts: bool) -> Vec<(String, String)> {
     field("reasons", t.validity.reasons.join("; "));
     field("stolen_share", show(t.stolen_share));
     field("foreign_share", show(t.foreign_share));
+    field("step_ns", show(t.step_ns));
     field("overloaded", t.overloaded.clone().unwrap_or_default());
     field("started_at_s", t.started_at_s.to_string());
     field("window_s", t.window_s.to_string());

@@ -76,6 +76,11 @@ pub(super) fn interval(low: Option<f64>, high: Option<f64>, unit: &str) -> Strin
     }
 }
 
+/// So many of them, in words.
+pub(super) fn count(n: u32, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

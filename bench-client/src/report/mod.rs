@@ -3,6 +3,7 @@
 
 mod advice;
 mod analyses;
+mod apart;
 mod calibration;
 mod cells;
 mod charts;

@@ -1,5 +1,6 @@
 //! The table of paired ratios and A/A pairs, with the blocks that were left out.
 
+use super::apart::told_apart;
 use super::document::{Cell, Document, Table, Tone, names};
 use super::format::{NOTHING, interval, maybe};
 use crate::claims::part::number;
@@ -22,7 +23,8 @@ pub(super) fn table(document: &mut Document, run: &Run) {
                 .iter()
                 .any(|cell| unsustained.contains(cell.as_str()))
     };
-    let (left_out, kept): (Vec<&Ratio>, Vec<&Ratio>) = run.ratios.iter().partition(is_left_out);
+    let ratios = told_apart(run);
+    let (left_out, kept): (Vec<&Ratio>, Vec<&Ratio>) = ratios.iter().partition(is_left_out);
     let row = |r: &&Ratio| -> Vec<Cell> {
         let aa = match r.aa_passed {
             Some(true) => Cell {

@@ -183,6 +183,21 @@ pub(super) fn reading() -> Vec<String> {
         .to_vec()
 }
 
+/// How the machine itself kept its pace, where that was read.
+fn pace(run: &Run) -> Option<String> {
+    let counts = run.trials.iter().filter(|trial| !trial.replaced);
+    let mut steps: Vec<f64> = counts.filter_map(|trial| trial.step_ns).collect();
+    steps.sort_by(f64::total_cmp);
+    let all = run.trials.iter().filter_map(|trial| trial.step_ns);
+    let best = all.min_by(f64::total_cmp)?;
+    Some(format!(
+        "A fixed walk through 512 KiB, right before and after each trial that counts, took {:.2}× its best time in the median \
+         and {:.2}× at most: a neighbour on the same core slows it, and shows nowhere else.",
+        steps.get(steps.len() / 2)? / best,
+        steps.last()? / best
+    ))
+}
+
 /// How many trials are not VALID, and why.
 pub(super) fn validity(document: &mut Document, run: &Run) {
     // Reasons that differ in their figures only are told once, with the cells they befell.
@@ -213,6 +228,9 @@ pub(super) fn validity(document: &mut Document, run: &Run) {
         count(State::Suspect),
         count(State::Invalid)
     ));
+    if let Some(pace) = pace(run) {
+        document.text(pace);
+    }
     for cell in claims::without_headline(run) {
         document.text(format!(
             "`{cell}` kept under two thirds of its blocks and has no headline."

@@ -199,6 +199,10 @@ pub struct Trial {
     /// CPU that processes which are no part of the run used during the window, share of a core; null where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_share: Option<f64>,
+    /// CPU time of one step of a fixed walk through 512 KiB on the client's and the service's cores, right before and right
+    /// after the trial, mean, ns: a neighbour on the host's side of a core slows it, and shows nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ns: Option<f64>,
     /// Finding: completions did not keep up with the offered rate, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overloaded: Option<String>,

@@ -4,6 +4,7 @@
 mod again;
 mod ground;
 mod options;
+mod pace;
 mod patience;
 mod share;
 
@@ -230,7 +231,7 @@ async fn run_blocks(
     let surroundings = &ground.surroundings;
     let mut left_out = 0;
     for attempt in 1..=options.reruns {
-        for part in again::disturbed(plan, store.run(), attempt - 1) {
+        for part in again::disturbed(plan, store.run(), attempt - 1, patience.limit()) {
             let time = part
                 .iter()
                 .map(|planned| planned.cell.expected_time())
@@ -278,7 +279,9 @@ async fn run_attempt(
         // Between neighbours too: of trials right after a disturbed one more than half were disturbed, after a wait a sixth.
         patience.wait(store.run(), placement, progress).await?;
         progress.begins(planned, attempt);
-        let trial = attempt_trial(planned, attempt, surroundings, store.run()).await;
+        let attempted = attempt_trial(planned, attempt, surroundings, store.run());
+        let (mut trial, step_ns) = pace::beside(placement, attempted).await;
+        trial.step_ns = step_ns;
         progress.ended(&trial, planned.cell.expected_time());
         store.append_trial(trial)?;
     }

@@ -9,6 +9,8 @@ use crate::claims::Claim;
 use crate::claims::ladder::FLOOR;
 use crate::claims::ratios::is_aa;
 use crate::claims::rules::Rule;
+use crate::report::apart::experiment;
+use crate::report::format::count;
 use crate::results::{Part, Ratio, Run};
 use kuva::plot::forest::ForestPlot;
 use kuva::plot::scatter::ScatterPlot;
@@ -16,7 +18,7 @@ use kuva::render::annotations::{ReferenceLine, ShadedRegion};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 use kuva::render::render::{Scene, render_multiple};
-use rows::{Row, count, rows};
+use rows::{Row, rows};
 use std::collections::BTreeSet;
 
 /// Rows that a reader can still take in.
@@ -215,14 +217,6 @@ fn more(n: usize) -> String {
 /// What stands on the two sides of a ratio.
 fn sides(ratio: &Ratio) -> Option<&str> {
     ratio.name.split_once(": ").map(|(_, sides)| sides)
-}
-
-/// The experiment that a ratio is of.
-fn experiment(ratio: &Ratio) -> Option<&str> {
-    ratio
-        .name
-        .split_once(", ")
-        .map(|(experiment, _)| experiment)
 }
 
 /// What was paired with REST.

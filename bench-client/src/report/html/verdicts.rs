@@ -5,6 +5,7 @@ use super::dots::Strip;
 use super::rich;
 use crate::claims::Claim;
 use crate::claims::ratios::is_aa;
+use crate::report::apart::told_apart;
 use crate::report::cells::Ran;
 use crate::report::format::{NOTHING, interval};
 use crate::report::places::{Link, Places};
@@ -50,6 +51,7 @@ pub(super) struct Missing {
 
 /// Both kinds, in the order of the table.
 pub(super) fn of(run: &Run, cells: &[Ran<'_>], places: &Places) -> (Vec<Judged>, Vec<Missing>) {
+    let ratios = told_apart(run);
     let (missing, judged): (Vec<_>, Vec<_>) = run
         .verdicts
         .iter()
@@ -59,7 +61,9 @@ pub(super) fn of(run: &Run, cells: &[Ran<'_>], places: &Places) -> (Vec<Judged>,
         statement: statement(row),
         reason: rich(&row.reason),
     });
-    let judged = judged.into_iter().map(|row| one(run, cells, places, row));
+    let judged = judged
+        .into_iter()
+        .map(|row| one(run, &ratios, cells, places, row));
     (judged.collect(), missing.collect())
 }
 
@@ -67,13 +71,19 @@ fn statement(row: &VerdictRow) -> &'static str {
     Claim::find(&row.claim).map_or(NOTHING, |claim| claim.statement)
 }
 
-fn one(run: &Run, cells: &[Ran<'_>], places: &Places, row: &VerdictRow) -> Judged {
+fn one(
+    run: &Run,
+    ratios: &[Ratio],
+    cells: &[Ran<'_>],
+    places: &Places,
+    row: &VerdictRow,
+) -> Judged {
     let (sentence, scope) = row
         .reason
         .rsplit_once(" Scope: ")
         .unwrap_or((&row.reason, ""));
     let (lead, beside) = around_parts(row, sentence);
-    let ratios = ratios_of(run, row);
+    let ratios = ratios_of(ratios, row);
     let own: Vec<&Ran<'_>> = cells
         .iter()
         .filter(|ran| row.cells.contains(&ran.cell.id))
@@ -155,9 +165,9 @@ fn with_example(lead: &str, row: &VerdictRow) -> String {
 }
 
 /// Ratios of two cells that the verdict rests on.
-fn ratios_of<'r>(run: &'r Run, row: &VerdictRow) -> Vec<&'r Ratio> {
+fn ratios_of<'r>(ratios: &'r [Ratio], row: &VerdictRow) -> Vec<&'r Ratio> {
     let among = |cell: &String| row.cells.contains(cell);
-    run.ratios
+    ratios
         .iter()
         .filter(|r| !is_aa(r) && among(&r.numerator) && among(&r.denominator))
         .collect()

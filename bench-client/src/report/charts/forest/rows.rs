@@ -1,16 +1,14 @@
 //! The rows of a forest: each named by its metric and load, and told apart from the others where that is not enough.
 
-use super::{experiment, is_claimed, other};
+use super::{is_claimed, other};
+use crate::report::apart::tell_apart;
 use crate::report::charts::style;
 use crate::report::format::{interval, metric};
-use crate::results::{Arrival, Cell, Ratio, Run};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::results::{Ratio, Run};
 
 /// A ratio, ready to draw.
 pub(super) struct Row {
     pub(super) name: String,
-    /// What else is known of its cells.
-    traits: Traits,
     pub(super) figures: String,
     pub(super) colour: &'static str,
     pub(super) point: f64,
@@ -19,20 +17,19 @@ pub(super) struct Row {
     pub(super) blocks: Vec<f64>,
 }
 
-/// What tells cells apart that a row's name does not say: by its place (the most telling first) and what it is of.
-type Traits = BTreeMap<(usize, String), String>;
-
 /// A row of each ratio, no two of one name.
 pub(super) fn rows(run: &Run, ratios: &[&Ratio]) -> Vec<Row> {
-    let trials = run.trials.iter();
-    let cells: BTreeMap<&str, &Cell> = trials.map(|t| (t.cell.id.as_str(), &t.cell)).collect();
-    let mut rows: Vec<Row> = ratios.iter().map(|ratio| Row::new(ratio, &cells)).collect();
-    tell_apart(&mut rows);
+    let mut rows: Vec<Row> = ratios.iter().map(|ratio| Row::new(ratio)).collect();
+    let mut names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
+    tell_apart(run, ratios, &mut names);
+    for (row, name) in rows.iter_mut().zip(names) {
+        row.name = name;
+    }
     rows
 }
 
 impl Row {
-    fn new(ratio: &Ratio, cells: &BTreeMap<&str, &Cell>) -> Self {
+    fn new(ratio: &Ratio) -> Self {
         let (load, _) = ratio.name.split_once(": ").unwrap_or((&ratio.name, ""));
         let load = load.split_once(", ").map_or(load, |(_, load)| load);
         let what = metric(&ratio.metric);
@@ -48,7 +45,6 @@ impl Row {
         };
         Self {
             name: format!("{who}{what}, {load}"),
-            traits: traits(ratio, cells),
             figures,
             colour: style::transport(other(ratio)),
             point: ratio.point.unwrap_or(1.0),
@@ -59,108 +55,10 @@ impl Row {
     }
 }
 
-/// Adds to names that several rows share what these rows differ in, and no more than it takes.
-fn tell_apart(rows: &mut [Row]) {
-    let keys: BTreeSet<(usize, String)> = rows
-        .iter()
-        .flat_map(|row| row.traits.keys().cloned())
-        .collect();
-    for key in keys {
-        let added: Vec<Option<String>> = rows
-            .iter()
-            .map(|row| {
-                let mine = row.traits.get(&key);
-                let differs =
-                    |other: &Row| other.name == row.name && other.traits.get(&key) != mine;
-                mine.filter(|_| rows.iter().any(differs)).cloned()
-            })
-            .collect();
-        for (row, words) in rows.iter_mut().zip(added) {
-            if let Some(words) = words {
-                row.name.push_str(&format!(", {words}"));
-            }
-        }
-    }
-}
-
-fn traits(ratio: &Ratio, cells: &BTreeMap<&str, &Cell>) -> Traits {
-    let ids = [ratio.numerator.as_str(), ratio.denominator.as_str()];
-    let sides: Vec<&Cell> = ids.iter().filter_map(|id| cells.get(id).copied()).collect();
-    let factors: BTreeSet<&str> = sides
-        .iter()
-        .flat_map(|cell| cell.factors.keys().map(String::as_str))
-        .collect();
-    let mut traits = Traits::new();
-    let mut add = |place: usize, name: &str, words: Option<String>| {
-        if let Some(words) = words {
-            traits.insert((place, name.to_string()), words);
-        }
-    };
-    let class = |cell: &Cell| Some(format!("class {}", cell.durability));
-    add(0, "durability", of_both(&sides, class));
-    let connections = |cell: &Cell| Some(count(cell.connections?, "connection"));
-    add(1, "connections", of_both(&sides, connections));
-    for name in factors {
-        let place = match name {
-            "tls" => 2,
-            "topology" => 3,
-            "fault" => 4,
-            _ => 5,
-        };
-        let factor = |cell: &Cell| {
-            let value = cell.factors.get(name)?;
-            Some(match name {
-                "tls" => format!("TLS {value}"),
-                "topology" | "fault" => value.clone(),
-                _ => format!("{name} {value}"),
-            })
-        };
-        add(place, name, of_both(&sides, factor));
-    }
-    add(6, "arrival", of_both(&sides, arrival));
-    let workers = |cell: &Cell| Some(count(cell.workers?, "worker"));
-    add(6, "workers", of_both(&sides, workers));
-    add(7, "experiment", experiment(ratio).map(String::from));
-    // Cells of a name differ in something.
-    add(8, "cells", Some(ids.join(" ÷ ")));
-    traits
-}
-
-fn arrival(cell: &Cell) -> Option<String> {
-    let spacing = match cell.arrival {
-        Arrival::Closed => return None,
-        Arrival::Constant => "evenly spaced",
-        Arrival::Poisson => "Poisson",
-        Arrival::Planned => "planned",
-    };
-    Some(spacing.into())
-}
-
-/// What both sides say alike, once; else what each says, under its name.
-fn of_both(sides: &[&Cell], read: impl Fn(&Cell) -> Option<String>) -> Option<String> {
-    let said: Vec<(&str, String)> = sides
-        .iter()
-        .copied()
-        .filter_map(|cell| Some((cell.transport.as_str(), read(cell)?)))
-        .collect();
-    match said.as_slice() {
-        [] => None,
-        [(_, one), (_, other)] if one == other => Some(one.clone()),
-        apart => {
-            let apart = apart.iter().map(|(side, words)| format!("{side} {words}"));
-            Some(apart.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-pub(super) fn count(n: u32, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Trial;
+    use crate::results::{Arrival, Cell, Trial};
 
     fn cell(id: &str, change: impl FnOnce(&mut Cell)) -> Cell {
         let mut cell = Cell {
