@@ -1,25 +1,17 @@
 //! What is run again since something outside disturbed it: of a block, all that is compared with a disturbed trial.
 
-use super::pace;
 use crate::plan::{Plan, Planned};
 use crate::results::{Run, Trial};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The parts of blocks that were disturbed in this attempt; the most disturbed first, so that what time is left mends what
-/// needs it most, however long it takes. A machine slower than at its best by more than `slowed` is a disturbance too. What
-/// came out of a trial has no say.
-pub(super) fn disturbed<'a>(
-    plan: &'a Plan,
-    run: &Run,
-    attempt: u32,
-    slowed: f64,
-) -> Vec<&'a [Planned]> {
-    let best = pace::best(&run.trials);
+/// needs it most, however long it takes. What came out of a trial has no say.
+pub(super) fn disturbed<'a>(plan: &'a Plan, run: &Run, attempt: u32) -> Vec<&'a [Planned]> {
     let mut parts: Vec<(Disturbance, &[Planned])> = plan
         .parts()
-        .filter_map(|part| Some((Disturbance::of(part, &run.trials, attempt, best)?, part)))
-        .filter(|(disturbance, _)| disturbance.external || disturbance.slowdown > slowed)
+        .filter_map(|part| Some((Disturbance::of(part, &run.trials, attempt)?, part)))
+        .filter(|(disturbance, _)| disturbance.external)
         .collect();
     parts.sort_by(|(a, _), (b, _)| b.taken.total_cmp(&a.taken));
     parts.into_iter().map(|(_, part)| part).collect()
@@ -39,10 +31,9 @@ pub(super) fn place(trial: &mut Trial, planned: &Planned, attempt: u32) {
 /// two alike. All its trials come from that attempt: what is compared ran side by side.
 pub(super) fn settle(plan: &Plan, trials: &mut [Trial]) {
     let mut counts: BTreeMap<(u32, String), u32> = BTreeMap::new();
-    let best = pace::best(trials);
     for part in plan.parts() {
         let attempts: Vec<Disturbance> = (0..)
-            .map_while(|attempt| Disturbance::of(part, trials, attempt, best))
+            .map_while(|attempt| Disturbance::of(part, trials, attempt))
             .collect();
         let later_first = attempts.iter().enumerate().rev();
         if let Some((attempt, _)) = later_first.min_by(|(_, a), (_, b)| a.cmp(b)) {
@@ -62,15 +53,13 @@ pub(super) fn settle(plan: &Plan, trials: &mut [Trial]) {
 struct Disturbance {
     /// Enough for another attempt.
     external: bool,
-    /// The most that they took of any of its trials: as a share of a core, and by slowing it.
+    /// The largest share of a core that they had of any of its trials.
     taken: f64,
-    /// The most by which they slowed any of them.
-    slowdown: f64,
 }
 
 impl Disturbance {
     /// None where the attempt was not made, or not to its end.
-    fn of(part: &[Planned], trials: &[Trial], attempt: u32, best: Option<f64>) -> Option<Self> {
+    fn of(part: &[Planned], trials: &[Trial], attempt: u32) -> Option<Self> {
         let trial_of = |planned: &Planned| {
             let id = planned.cell.id();
             trials
@@ -78,12 +67,9 @@ impl Disturbance {
                 .find(|t| (t.block, t.attempt) == (planned.block, attempt) && t.cell.id == id)
         };
         let whole: Vec<&Trial> = part.iter().map(trial_of).collect::<Option<_>>()?;
-        let slowdown = |trial: &&Trial| pace::slowdown(trial.step_ns, best);
-        let most = |each: &dyn Fn(&&Trial) -> f64| whole.iter().map(each).fold(0.0, f64::max);
         Some(Self {
             external: whole.iter().any(|trial| trial.validity.external),
-            taken: most(&|trial| taken(trial) + slowdown(trial)),
-            slowdown: most(&slowdown),
+            taken: whole.into_iter().map(taken).fold(0.0, f64::max),
         })
     }
 
@@ -148,49 +134,14 @@ mod tests {
             .map(|(planned, stolen)| outcome(planned, 0, stolen))
             .into();
         assert_eq!(
-            disturbed(&plan, &run, 0, f64::INFINITY),
+            disturbed(&plan, &run, 0),
             [&[much.clone()][..], &[little.clone(), calm.clone()][..]]
         );
         // Only what was disturbed again has a third go.
         let second = [(&much, 0.0), (&little, 0.0), (&calm, 0.2)];
         run.trials
             .extend(second.map(|(planned, stolen)| outcome(planned, 1, stolen)));
-        assert_eq!(
-            disturbed(&plan, &run, 1, f64::INFINITY),
-            [&[little, calm][..]]
-        );
-    }
-
-    #[test]
-    fn a_machine_that_a_neighbour_slowed_disturbs_whoever_waits_for_better() {
-        let [alone, beside] = [Transport::Rest, Transport::Grpc].map(|t| planned(t, 0));
-        let other = planned(Transport::Tcp, 1);
-        let plan = Plan {
-            blocks: vec![vec![alone.clone(), beside.clone(), other.clone()]],
-        };
-        let at_pace = |planned: &Planned, attempt, step_ns| Trial {
-            step_ns: Some(step_ns),
-            ..outcome(planned, attempt, 0.0)
-        };
-        let mut run = Run {
-            trials: vec![
-                at_pace(&alone, 0, 8.0),
-                at_pace(&beside, 0, 14.0),
-                at_pace(&other, 0, 9.0),
-            ],
-            ..Run::default()
-        };
-        assert!(disturbed(&plan, &run, 0, f64::INFINITY).is_empty());
-        assert_eq!(
-            disturbed(&plan, &run, 0, 0.25),
-            [&[alone.clone(), beside.clone()][..]]
-        );
-        // The second attempt is slower in one trial and less slow at its worst.
-        run.trials
-            .extend([at_pace(&alone, 1, 10.0), at_pace(&beside, 1, 11.0)]);
-        settle(&plan, &mut run.trials);
-        let counts: Vec<bool> = run.trials.iter().map(|trial| !trial.replaced).collect();
-        assert_eq!(counts, [false, false, true, true, true]);
+        assert_eq!(disturbed(&plan, &run, 1), [&[little, calm][..]]);
     }
 
     #[test]

@@ -231,7 +231,7 @@ async fn run_blocks(
     let surroundings = &ground.surroundings;
     let mut left_out = 0;
     for attempt in 1..=options.reruns {
-        for part in again::disturbed(plan, store.run(), attempt - 1, patience.limit()) {
+        for part in again::disturbed(plan, store.run(), attempt - 1) {
             let time = part
                 .iter()
                 .map(|planned| planned.cell.expected_time())

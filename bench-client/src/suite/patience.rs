@@ -1,8 +1,8 @@
 //! Waits for a quieter machine. Whoever else is on the host comes and goes in spells of some half a minute, and what begins
 //! in one is SUSPECT as a whole. When to go on is read from causes outside and from a probe, never from a result.
 
-use super::{Progress, pace};
-use crate::results::Run;
+use super::Progress;
+use crate::results::{Run, Trial};
 use crate::validity::FOREIGN_CPU;
 use bench_host::clock::now_ns;
 use bench_host::cpu::MachineCpu;
@@ -21,7 +21,6 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// The time that waiting may still take.
 pub(super) struct Patience {
-    whole: Duration,
     left: Duration,
     waited: Duration,
     waits: u32,
@@ -30,52 +29,38 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(whole: Duration) -> Self {
         Self {
-            whole,
             left: whole,
             waited: Duration::ZERO,
             waits: 0,
         }
     }
 
-    /// By how much a slower machine makes the patient run a trial again: who has no time to wait would find the next one as slow.
-    pub(super) fn limit(&self) -> f64 {
-        if self.whole.is_zero() {
-            f64::INFINITY
-        } else {
-            pace::SLOWED
-        }
-    }
-
-    /// Returns when others leave the machine alone; at once where they did so in the last trial.
+    /// Returns when the hypervisor leaves the machine alone; at once where the last trial was not disturbed.
     pub(super) async fn wait(
         &mut self,
         run: &Run,
         placement: &Placement,
         progress: &impl Progress,
     ) -> anyhow::Result<()> {
-        let external = run.trials.last().is_some_and(|t| t.validity.external);
-        if self.left.is_zero() || !(external || pace::slowed_last(run)) {
+        if !run.trials.last().is_some_and(is_disturbed) || self.left.is_zero() {
             return Ok(());
         }
         progress.note("waiting for a quieter machine: the last trial was disturbed from outside");
         let cores = [&placement.client, &placement.service].map(Clone::clone);
-        let best = pace::best(&run.trials);
         self.until_quiet(async || {
             let cores = cores.clone();
-            let stolen = tokio::task::spawn_blocking(move || probe(&cores)).await??;
-            let slowdown = pace::slowdown(pace::step_ns(placement).await, best);
-            Ok(stolen <= FOREIGN_CPU && slowdown <= pace::SLOWED)
+            tokio::task::spawn_blocking(move || probe(&cores)).await?
         })
         .await
     }
 
     async fn until_quiet(
         &mut self,
-        mut quiet: impl AsyncFnMut() -> anyhow::Result<bool>,
+        mut probe: impl AsyncFnMut() -> anyhow::Result<f64>,
     ) -> anyhow::Result<()> {
         let began = Instant::now();
         let longest = self.left.min(LONGEST);
-        while !quiet().await? && began.elapsed() < longest {
+        while probe().await? > FOREIGN_CPU && began.elapsed() < longest {
             tokio::time::sleep(PAUSE).await;
         }
         self.left = self.left.saturating_sub(began.elapsed());
@@ -90,6 +75,10 @@ impl std::fmt::Display for Patience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} s in {} waits", self.waited.as_secs(), self.waits)
     }
+}
+
+fn is_disturbed(trial: &Trial) -> bool {
+    trial.validity.external
 }
 
 /// What the hypervisor takes, as a share of a core, while two threads wake each other as caller and service do. A machine
@@ -137,13 +126,13 @@ fn probe(cores: &[Option<Cpus>; 2]) -> anyhow::Result<f64> {
 mod tests {
     use super::*;
 
-    /// The first probes, each after its time, find others on the machine, and then no more.
-    async fn until_quiet(patience: &mut Patience, noisy: usize) -> usize {
-        let mut probes = 0;
+    /// Goes through the shares, each found after the time of a probe, and then finds nothing.
+    async fn until_quiet(patience: &mut Patience, shares: &[f64]) -> usize {
+        let (mut shares, mut probes) = (shares.iter(), 0);
         let probe = async || {
             tokio::time::sleep(PROBE).await;
             probes += 1;
-            Ok(probes > noisy)
+            Ok(*shares.next().unwrap_or(&0.0))
         };
         patience.until_quiet(probe).await.unwrap();
         probes
@@ -152,8 +141,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_waits_until_a_probe_is_left_alone() {
         let mut patience = Patience::new(Duration::from_secs(600));
-        assert_eq!(until_quiet(&mut patience, 2).await, 3);
-        assert_eq!(until_quiet(&mut patience, 0).await, 1);
+        assert_eq!(until_quiet(&mut patience, &[0.3, 0.2]).await, 3);
+        assert_eq!(until_quiet(&mut patience, &[]).await, 1);
         assert_eq!(patience.waited, PROBE * 4 + PAUSE * 2);
         assert_eq!(patience.left + patience.waited, Duration::from_secs(600));
         assert_eq!(patience.to_string(), "8 s in 2 waits");
@@ -161,11 +150,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_does_not_wait_longer_than_it_may_at_once_or_in_all() {
-        let noisy = 1_000;
+        let noisy = [0.3; 1_000];
         let mut patience = Patience::new(LONGEST + Duration::from_secs(30));
-        until_quiet(&mut patience, noisy).await;
+        until_quiet(&mut patience, &noisy).await;
         assert!(patience.waited <= LONGEST + PROBE + PAUSE);
-        until_quiet(&mut patience, noisy).await;
+        until_quiet(&mut patience, &noisy).await;
         assert!(patience.left.is_zero());
         assert!(patience.waited <= LONGEST + Duration::from_secs(30) + (PROBE + PAUSE) * 2);
     }
