@@ -1,5 +1,5 @@
 //! The machine's own pace beside each trial: what a neighbour slows though the hypervisor takes nothing. It is told and decides
-//! nothing: such neighbours come and go within seconds, and neither a wait nor another attempt escapes them (docs/METHOD.md, CPU).
+//! nothing: that a wait for a better pace helps was tried and not seen (docs/METHOD.md, CPU).
 
 use bench_host::place::Placement;
 
@@ -22,4 +22,17 @@ async fn step_ns(placement: &Placement) -> Option<f64> {
     let cores = [placement.client.clone(), placement.service.clone()];
     let walking = tokio::task::spawn_blocking(move || bench_host::pace::step_ns(&cores));
     walking.await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_run_comes_back_with_the_pace_beside_it() {
+        let placement = Placement::for_this_machine(1).unwrap();
+        let (done, step) = beside(&placement, async { 7 }).await;
+        assert_eq!(done, 7);
+        assert!(step.is_some_and(|ns| ns > 0.0), "{step:?}");
+    }
 }
